@@ -195,3 +195,18 @@ func checkMPIs(b []byte, count int) error {
 	}
 	return nil
 }
+
+// EdDSA is the number of the EdDSA algorithm over Ed25519 (RFC 9580: EdDSALegacy).
+const EdDSA = 22
+
+// Algorithm is the public-key algorithm of a binary signature packet.
+func Algorithm(packet []byte) (int, error) {
+	body, err := onePacket(packet)
+	if err != nil {
+		return 0, err
+	}
+	if len(body) < 3 || body[0] != 4 {
+		return 0, errors.New("not a version 4 signature")
+	}
+	return int(body[2]), nil
+}
