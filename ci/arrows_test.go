@@ -22,7 +22,7 @@ const module = "colophon"
 // not exist.
 var arrows = map[string][]string{
 	"pack":                    {"pack/rpm", "pack/lint"},
-	"pack/lint":               {"pack/rpm"},
+	"pack/lint":               {"pack/rpm..."},
 	"pack/openpgp":            {},
 	"pack/rpm":                {"pack/openpgp"},
 	"mirror":                  {"pack...", "mirror/rpmmd", "mirror/disk"},
@@ -31,11 +31,11 @@ var arrows = map[string][]string{
 	"logs":                    {"pack/rpm", "mirror/disk"},
 	"logs/ledger":             {"pack/rpm", "mirror/disk"},
 	"publish":                 {"mirror...", "logs...", "publish..."},
-	"publish/sign":            {"logs/ledger", "mirror/rpmmd", "mirror/disk", "pack/lint..."},
+	"publish/sign":            {"logs/ledger", "mirror/rpmmd", "mirror/disk", "pack/lint...", "publish/audit"},
 	"publish/store":           {"mirror/disk"},
 	"publish/store/storetest": {"publish/store"},
 	"publish/store/s3":        {"publish/store"},
-	"publish/audit":           {"logs/ledger", "mirror/rpmmd", "pack/lint..."},
+	"publish/audit":           {"logs...", "mirror/rpmmd", "pack/lint..."},
 	"publish/site":            {"logs", "logs/ledger", "mirror/rpmmd"},
 	"magefiles":               {"pack...", "mirror...", "logs...", "publish..."},
 	"ci":                      {},

@@ -62,6 +62,11 @@ type Compression struct {
 	Frame Bytes  `yaml:"frame"` // average frame, 64KiB to 4MiB, default 1MiB
 }
 
+// String is the choice with its defaults, in the words of template.yaml.
+func (c Compression) String() string {
+	return fmt.Sprintf("codec: %s, level: %d, frame: %d", c.Codec, c.Level, c.Frame)
+}
+
 // Bytes is a size: a number of bytes, or a whole number with KiB, MiB or GiB.
 type Bytes int64
 

@@ -23,6 +23,18 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// Cut says by which rule frames were cut; sizes in bytes of image data.
+type Cut struct {
+	Format            int
+	Min, Average, Max int
+	Block             int
+	Hash              string
+}
+
+func cutOf(average int) Cut {
+	return Cut{cutFormat, average / minFraction, average, average * maxMultiple, blockSize, cutHash}
+}
+
 // cutter decides where frames end.
 type cutter struct {
 	min, max  int
@@ -31,12 +43,8 @@ type cutter struct {
 }
 
 func newCutter(average int) *cutter {
-	minimum := average / minFraction
-	return &cutter{
-		min:       minimum,
-		max:       average * maxMultiple,
-		threshold: (1 << 32) / uint64((average-minimum)/blockSize),
-	}
+	c := cutOf(average)
+	return &cutter{min: c.Min, max: c.Max, threshold: (1 << 32) / uint64((c.Average-c.Min)/blockSize)}
 }
 
 // add takes the next block and reports whether the frame ends behind it.

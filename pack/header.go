@@ -13,7 +13,7 @@ import (
 
 // Fixed values of every package: nothing is read from the host.
 const (
-	containerFormat = 1
+	ContainerFormat = 1 // version of the rules in the package comment
 	buildHost       = "colophon"
 	folder          = "/var/lib/qubes/vm-templates/"
 	dirMode         = 0o040755
@@ -73,7 +73,7 @@ func header(d *Definition, at time.Time, list []entry, digests []string, payload
 	h.SetString(rpm.SourceRPM, strings.TrimSuffix(n.FileName(), n.Arch+".rpm")+"src.rpm")
 	h.SetString(rpm.Encoding, "utf-8")
 	h.SetString(rpm.Cookie, fmt.Sprintf("colophon container=%d codec=%s cut=%d frame=%d",
-		containerFormat, d.Compression.codec().ID(), cutFormat, d.Compression.Frame))
+		ContainerFormat, d.Compression.codec().ID(), cutFormat, d.Compression.Frame))
 	setFiles(h, list, digests)
 
 	h.SetStrings(rpm.ProvideName, []string{n.Name})

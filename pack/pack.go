@@ -70,7 +70,7 @@ type Result struct {
 	DataBytes  int64     // of its extents
 	Frames     int       // frames of image data
 	Codec      Codec
-	Frame      int    // average frame in bytes
+	Cut        Cut
 	TarDigest  string // SHA-256 of the sparse tar stream, that is, of all parts
 	SideFiles  []SideFile
 }
@@ -136,7 +136,7 @@ func Pack(ctx context.Context, d *Definition, out Output, o Options) (*Result, e
 	return &Result{
 		NEVRA: d.NEVRA(), Package: pkg, Digests: digests, Date: at,
 		ImageBytes: p.size, DataBytes: p.data, Frames: len(p.frames),
-		Codec: d.Compression.codec(), Frame: int(d.Compression.Frame),
+		Codec: d.Compression.codec(), Cut: cutOf(int(d.Compression.Frame)),
 		TarDigest: hexSum(w.tar), SideFiles: side,
 	}, nil
 }

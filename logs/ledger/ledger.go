@@ -61,6 +61,10 @@ const (
 	CommitKey     = "ledger/commit"
 	VKeyKey       = "ledger/key.vkey"
 	PolicyKey     = "ledger/policy"
+
+	// ProofSuffix follows the key of a package: the proof of the entry that
+	// first added it.
+	ProofSuffix = ".tlog-proof"
 )
 
 const (

@@ -109,6 +109,43 @@ func temporaryFiles(t *testing.T, root string) (found []string) {
 	return found
 }
 
+// TestOrder: content is on the disk before its name, and a name before success is reported.
+func TestOrder(t *testing.T) {
+	for name, want := range map[string]string{
+		"exclusive new bytes":             "mkdir a, syncdir ., mkdir a/b, syncdir a, create T, write T, sync T, link a/b/file, remove T, syncdir a/b",
+		"idempotent equal bytes":          "sync a/b/file, syncdir a/b",
+		"idempotent new staged elsewhere": "mkdir staging, syncdir ., create T, write T, write T, write T, sync T, mkdir a, syncdir ., mkdir a/b, syncdir a, link a/b/file, remove T, syncdir a/b, syncdir staging",
+		"replacing old bytes":             "create T, write T, sync T, rename a/b/file, remove T, syncdir a/b",
+		"move folder":                     "mkdir x, syncdir ., mkdir x/y, syncdir x, rename x/y/final, syncdir x/y, syncdir .",
+		"move file":                       "sync pending, mkdir x, syncdir ., rename x/final, syncdir x, syncdir .",
+		"remove":                          "remove file, syncdir .",
+		"remove all":                      "removeall a, syncdir .",
+		"sweep":                           "remove T, syncdir a",
+	} {
+		for _, a := range actions() {
+			if a.name != name {
+				continue
+			}
+			root := a.prepare(t)
+			var ops []string
+			d := Disk{Fault: func(op, path string) (bool, error) {
+				rel, err := filepath.Rel(root, path)
+				if strings.HasPrefix(filepath.Base(rel), TemporaryPrefix) {
+					rel = "T"
+				}
+				ops = append(ops, op+" "+rel)
+				return true, err
+			}}
+			if err := a.run(d, root); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if got := strings.Join(ops, ", "); got != want {
+				t.Errorf("%s:\n got %s\nwant %s", name, got, want)
+			}
+		}
+	}
+}
+
 // TestEveryOperationFails fails each operation of each action, once not applied and once applied but reported as
 // failed, and a third time as a crash: from that operation on nothing reaches the disk any more.
 func TestEveryOperationFails(t *testing.T) {

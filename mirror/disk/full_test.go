@@ -29,6 +29,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+func init() { children["full"] = childFull }
+
 func childFull(dir string) int {
 	if err := full(dir); err != nil {
 		fmt.Println(err)

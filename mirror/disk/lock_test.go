@@ -18,9 +18,11 @@ import (
 // childVariable makes the test binary, started again by a test, play the part of another process.
 const childVariable = "COLOPHON_DISK_TEST_CHILD"
 
+var children = map[string]func(path string) int{"lock": childLock}
+
 func TestMain(m *testing.M) {
 	if part, path, ok := strings.Cut(os.Getenv(childVariable), ":"); ok {
-		os.Exit(map[string]func(string) int{"lock": childLock, "full": childFull}[part](path))
+		os.Exit(children[part](path))
 	}
 	os.Exit(m.Run())
 }

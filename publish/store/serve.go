@@ -45,16 +45,16 @@ func serveObject(w http.ResponseWriter, r *http.Request, tree fs.FS, key string)
 		return err
 	}
 	defer file.Close()
-	content, ok := file.(io.ReadSeeker)
-	if !ok {
-		return errors.ErrUnsupported
-	}
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
 		return fs.ErrNotExist
+	}
+	content, ok := file.(io.ReadSeeker)
+	if !ok {
+		return errors.ErrUnsupported
 	}
 	kind, ok := KindOf(key)
 	if !ok {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"colophon/publish/store"
@@ -137,6 +138,25 @@ func TestHandlerHeaders(t *testing.T) {
 	w := get(h, "GET", "/templates/metalink", "If-None-Match", before.Get("ETag"))
 	if w.Code != 200 || w.Header().Get("Last-Modified") != "" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// TestHandlerChecksItself: a tree that is less careful than Tree shows no more.
+func TestHandlerChecksItself(t *testing.T) {
+	tree := fstest.MapFS{
+		".colophon.lock":  {Data: []byte("x")},
+		"a/.tmp-1-1":      {Data: []byte("x")},
+		"odd name":        {Data: []byte("x")},
+		"a/b/c":           {Data: []byte("x")},
+		"templates/other": {Data: []byte("fine")},
+	}
+	h := store.Handler(tree)
+	for path, status := range map[string]int{
+		"/.colophon.lock": 404, "/a/.tmp-1-1": 404, "/odd name": 404, "/a/b": 404, "/.": 404, "/templates/other": 200,
+	} {
+		if w := get(h, "GET", path); w.Code != status {
+			t.Errorf("%s: %d %q", path, w.Code, w.Body)
+		}
 	}
 }
 

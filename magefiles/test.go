@@ -1,0 +1,48 @@
+//go:build mage
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// checks are what must pass before a change lands, in the order of their cost.
+var checks = []string{
+	"ci/setup",
+	"gofmt -l .",
+	"go mod tidy -diff",
+	"go vet ./...",
+	"go vet -tags mage ./...",
+	"go tool -modfile=ci/tools/go.mod staticcheck ./...",
+	"go tool -modfile=ci/tools/go.mod staticcheck -tags mage ./magefiles",
+	"go test -tags mage ./magefiles",
+	"go test -race -timeout 30m ./...",
+}
+
+// runTests runs all checks and stops at the first that fails. A check fails by
+// its exit status, gofmt by saying anything.
+func runTests(ctx context.Context) error {
+	for _, line := range checks {
+		fmt.Fprintln(os.Stderr, "+", line)
+		words := strings.Fields(line)
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		var said strings.Builder
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if words[0] == "gofmt" {
+			cmd.Stdout = &said
+		}
+		err := cmd.Run()
+		if err == nil && said.Len() > 0 {
+			err = errors.New("not formatted: " + strings.Join(strings.Fields(said.String()), " "))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return nil
+}
