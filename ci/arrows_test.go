@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"publish/store":           {"mirror/disk"},
 	"publish/store/storetest": {"publish/store"},
 	"publish/store/s3":        {"publish/store"},
-	"publish/audit":           {"logs...", "mirror/rpmmd", "pack/lint..."},
+	"publish/audit":           {"logs", "logs/ledger", "mirror/rpmmd", "pack/lint..."},
 	"publish/site":            {"logs", "logs/ledger", "mirror/rpmmd"},
 	"magefiles":               {"pack...", "mirror...", "logs...", "publish..."},
 	"ci":                      {},

@@ -73,9 +73,10 @@ func logLimit(limit int64) int64 {
 }
 
 // OpenLog reads a published log to its end, writes the plain log to w, and says
-// what both are. The limit is that of ReadLog. It refuses a log that ReadLog would have refused, so that a
-// small file that unpacks without end does no harm; what w got by then is void.
-// Whether the log is the right one is for the caller to compare.
+// what both are. The limit is that of ReadLog. It refuses a log that ReadLog
+// would have refused, so that a small file that unpacks without end does no harm;
+// what w got by then is void. Whether the log is the right one is for the caller
+// to compare.
 func OpenLog(w io.Writer, r io.Reader, limit int64) (LogDigests, error) {
 	limit = logLimit(limit)
 	// zstd's worst case is three bytes for a block of 128 KiB and a few for the

@@ -269,7 +269,7 @@ func (r *run) extend(ctx context.Context, c *change) error {
 	}
 	var err error
 	if c.tree, err = ledger.Extend(ctx, r.history.Tree, r.local.tree, raw); err != nil {
-		return fmt.Errorf("extend ledger: %w", err)
+		return err
 	}
 	for _, o := range c.tree.Objects {
 		if err := r.history.Pending.Put(o.Key, o.Data); err != nil {

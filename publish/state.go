@@ -179,11 +179,12 @@ func (r *run) compare(ctx context.Context) error {
 	ours := r.local.tree
 	if theirs.Size <= ours.Size {
 		err = ledger.Consistent(ctx, r.history.Tree, theirs, ours)
-	} else if err = ledger.Consistent(ctx, tiles{r.store}, ours, theirs); err == nil {
-		return ErrOvertaken
-	} else if !errors.Is(err, ledger.ErrInconsistent) && ctx.Err() == nil {
-		// Committed a moment ago: the tiles of the larger tree are still going up.
-		return fmt.Errorf("%w (its tiles cannot be read yet: %v)", ErrOvertaken, err)
+	} else {
+		err = ledger.Consistent(ctx, tiles{r.store}, ours, theirs)
+		var d *ledger.Discrepancy
+		if err == nil || errors.As(err, &d) && d.Problem == "missing" {
+			return ErrOvertaken // a moment ago, where its tiles are still going up
+		}
 	}
 	if errors.Is(err, ledger.ErrInconsistent) {
 		return r.fork()

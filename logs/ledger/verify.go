@@ -25,7 +25,7 @@ func VerifyTree(ctx context.Context, tiles Tiles, tree Checkpoint) ([]*Discrepan
 	if err := tree.check(); err != nil {
 		return nil, err
 	}
-	v := &treeVerifier{ctx: ctx, tiles: tiles, size: tree.Size}
+	v := &treeVerifier{ctx: ctx, tiles: tiles}
 	partial := edgeTiles(tree.Size)
 	served := make(edge, len(partial))
 	complete := true
@@ -59,7 +59,6 @@ func VerifyTree(ctx context.Context, tiles Tiles, tree Checkpoint) ([]*Discrepan
 type treeVerifier struct {
 	ctx   context.Context
 	tiles Tiles
-	size  int64
 	found []*Discrepancy
 	err   error
 }

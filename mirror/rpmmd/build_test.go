@@ -111,10 +111,10 @@ func TestBuildIgnoresOrder(t *testing.T) {
 }
 
 func TestBuildOrder(t *testing.T) {
-	// "-" sorts before "." and digits: file names decide, not names.
-	want := []string{"a-1-1.noarch.rpm", "a-b-1-1.noarch.rpm", "a.b-1-1.noarch.rpm", "a1-1-1.noarch.rpm"}
+	// Neither the order of names nor that of whole paths.
+	want := []string{"a-0-1-1.noarch.rpm", "a-1-1.noarch.rpm", "a-b-1-1.noarch.rpm", "a.b-1-1.noarch.rpm", "a1-1-1.noarch.rpm"}
 	var list []Fragment
-	for _, name := range []string{"a1", "a.b", "a", "a-b"} {
+	for _, name := range []string{"a1", "a.b", "a", "a-b", "a-0"} {
 		f, err := NewFragment(input(t, newHandmade(name).bytes()))
 		if err != nil {
 			t.Fatal(err)
@@ -266,6 +266,14 @@ func TestOpenGzipRefuses(t *testing.T) {
 	} {
 		if read(data, f.Record) == nil {
 			t.Errorf("%s: accepted", what)
+		}
+	}
+	for what, behind := range map[string][]byte{"a byte": {0}, "a member": f.Data} {
+		data := append(slices.Clone(f.Data), behind...)
+		r, d := f.Record, DigestOf(data)
+		r.SHA256, r.Size = d.SHA256, d.Size
+		if read(data, r) == nil {
+			t.Errorf("%s behind the end, with a record that covers it: accepted", what)
 		}
 	}
 	for i := range f.Data {

@@ -67,6 +67,7 @@ func TestParsePrimaryRefuses(t *testing.T) {
 		"empty":           "",
 		"cut off":         good[:len(good)-200],
 		"no end":          strings.TrimSuffix(good, "</metadata>"),
+		"another end":     strings.Replace(good, "</metadata>", "</metadatb>", 1),
 		"behind the end":  good + "\n",
 		"count less":      strings.Replace(good, `packages="2"`, `packages="1"`, 1),
 		"count more":      strings.Replace(good, `packages="2"`, `packages="3"`, 1),
