@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"colophon/logs/ledger"
@@ -21,8 +22,11 @@ import (
 func (r *run) finish(ctx context.Context) error {
 	r.result.fill(r)
 	behind, err := r.behind(ctx)
-	if err != nil || len(behind) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(behind) == 0 {
+		return r.publishPages(ctx) // a run may have been cut off just before them
 	}
 	r.result.published(behind)
 	if err := store.Claim(ctx, r.store, r.keys.VKey); err != nil {
@@ -49,6 +53,9 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	r.Report.Step("switch the heads")
 	for _, repository := range r.config.Repositories {
+		if !slices.ContainsFunc(behind, func(l leaf) bool { return l.entry.Repository == repository.Name }) {
+			continue
+		}
 		if err := r.switchHead(ctx, repository.Name); err != nil {
 			return err
 		}
@@ -307,7 +314,7 @@ func (r *run) verify(ctx context.Context, behind []leaf) error {
 	}
 	r.Report.Step("verify through " + reader.Address())
 	for _, l := range behind {
-		found, err := audit.Entry(ctx, Reader{reader}, l.entry)
+		found, err := audit.Entry(ctx, Reader{reader}, audit.Options{VKey: r.keys.VKey, Now: r.now()}, l.index, l.entry)
 		if err != nil {
 			return fmt.Errorf("verify %s %06d: %w", l.entry.Repository, l.entry.Serial, err)
 		}

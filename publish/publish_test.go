@@ -23,16 +23,16 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// site is a publisher's folder for tests: its templates are tiny, its keys are
+// publisher is a publisher's folder for tests: its templates are tiny, its keys are
 // made once, its clock stands still.
-type site struct {
+type publisher struct {
 	dir   string
 	store *storetest.Fake
 }
 
-func newSite(t testing.TB, keys string) *site {
+func newSite(t testing.TB, keys string) *publisher {
 	t.Helper()
-	s := &site{dir: t.TempDir(), store: storetest.NewFake(t)}
+	s := &publisher{dir: t.TempDir(), store: storetest.NewFake(t)}
 	s.write(t, "colophon.yaml", fmt.Sprintf(`site: {name: Test, url: "http://127.0.0.1:1"}
 store: file:public
 history: history
@@ -45,7 +45,7 @@ templates: [a/template.yaml, b/template.yaml]
 	return s
 }
 
-func (s *site) write(t testing.TB, name, text string) {
+func (s *publisher) write(t testing.TB, name, text string) {
 	t.Helper()
 	path := filepath.Join(s.dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -57,7 +57,7 @@ func (s *site) write(t testing.TB, name, text string) {
 }
 
 // template writes a release of a template; b goes to the second repository.
-func (s *site) template(t testing.TB, name, release string) {
+func (s *publisher) template(t testing.TB, name, release string) {
 	t.Helper()
 	repository := map[string]string{"a": "templates", "b": "testing"}[name]
 	s.write(t, name+"/root.img", strings.Repeat("image of "+name+release+"\n", 10_000))
@@ -76,7 +76,7 @@ repository: %s
 `, name, release, repository))
 }
 
-func (s *site) options(t testing.TB) Options {
+func (s *publisher) options(t testing.TB) Options {
 	t.Helper()
 	c, err := LoadConfig(filepath.Join(s.dir, "colophon.yaml"))
 	if err != nil {
@@ -85,9 +85,9 @@ func (s *site) options(t testing.TB) Options {
 	return Options{Config: c, Now: func() time.Time { return noon }, Random: rand.Reader, Version: "0", Store: s.store}
 }
 
-func (s *site) run(t testing.TB) (*Result, error) { return Run(t.Context(), s.options(t)) }
+func (s *publisher) run(t testing.TB) (*Result, error) { return Run(t.Context(), s.options(t)) }
 
-func (s *site) publish(t testing.TB) *Result {
+func (s *publisher) publish(t testing.TB) *Result {
 	t.Helper()
 	r, err := s.run(t)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *site) publish(t testing.TB) *Result {
 }
 
 // audit checks the store's tree; what is left of a publish may be noted.
-func (s *site) audit(t testing.TB, o Options, at store.Store) *audit.Report {
+func (s *publisher) audit(t testing.TB, o Options, at store.Store) *audit.Report {
 	t.Helper()
 	folder := sign.Folder{Path: o.Config.Resolve(o.Config.Keys.Folder)}
 	keys, err := folder.Load(rand.Reader, disk.Disk{})
@@ -221,7 +221,7 @@ func differences(a, b map[string][]byte) []string {
 // The same for every operation on the disk, of history and store together.
 func TestEveryDiskOperationFails(t *testing.T) {
 	keys := keysFolder(t)
-	first := func() (*site, Options) {
+	first := func() (*publisher, Options) {
 		s := newSite(t, keys)
 		o := s.options(t)
 		o.Store = nil
@@ -296,11 +296,11 @@ func TestFailureLeavesNothing(t *testing.T) {
 
 func TestPublishedPackagesDoNotChange(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(s *site)
+		change func(s *publisher)
 		want   string
 	}{
-		"image": {func(s *site) { s.write(t, "a/root.img", "other") }, "another content"},
-		"log":   {func(s *site) { s.write(t, "a/build.log", "other") }, "another build log"},
+		"image": {func(s *publisher) { s.write(t, "a/root.img", "other") }, "another content"},
+		"log":   {func(s *publisher) { s.write(t, "a/build.log", "other") }, "another build log"},
 	} {
 		s := newSite(t, keysFolder(t))
 		s.publish(t)
@@ -341,7 +341,7 @@ func TestOvertakenAndForked(t *testing.T) {
 	}
 
 	// With the store gone back as well, it publishes another second state ...
-	other := &site{s.dir, storetest.NewFake(t)}
+	other := &publisher{s.dir, storetest.NewFake(t)}
 	other.publish(t)
 	// ... and meets the first one again.
 	var fork *ForkError
