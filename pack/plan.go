@@ -58,7 +58,8 @@ func planImage(ctx context.Context, im *image, average int) (*plan, error) {
 		func(h hashed) error {
 			p.frames = append(p.frames, h.frame)
 			p.data += int64(h.size)
-			buffers.Put(h.buffer) //nolint:staticcheck // the slice header's allocation does not matter
+			//lint:ignore SA6002 a slice header a frame does not matter
+			buffers.Put(h.buffer)
 			return nil
 		})
 	if err != nil {

@@ -94,6 +94,15 @@ func TestHiddenPackageInLatest(t *testing.T) {
 		"templates/latest/repodata/repomd.xml.asc: is not that of serial 1 or 2")
 }
 
+func TestLatestIncomplete(t *testing.T) {
+	p := standard(t)
+	for _, name := range []string{"repomd.xml.asc", "repomd.xml", "repomd.xml.key"} {
+		delete(p.tree, "templates/latest/repodata/"+name)
+	}
+	wantWrong(t, run(t, p.tree, soon),
+		"templates/latest/repodata/repomd.xml: missing", "templates/latest/repodata/repomd.xml.asc: missing", "templates/latest/repodata/repomd.xml.key: missing")
+}
+
 // The same in a folder that only the victim is told of.
 func TestHiddenSnapshot(t *testing.T) {
 	p := standard(t)
@@ -374,7 +383,6 @@ func TestKeyInClientConfiguration(t *testing.T) {
 	repo := func(c rpmmd.ClientConfig) {
 		t.Helper()
 		c.Repository = "templates"
-		c.Serial = 2
 		data, err := c.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -390,7 +398,9 @@ func TestKeyInClientConfiguration(t *testing.T) {
 	wantWrong(t, run(t, p.tree, later), `templates.repo: the key "https://evil.example/key.asc" is not one of this tree`)
 	repo(rpmmd.ClientConfig{Site: "https://evil.example", Keys: []string{"https://evil.example/" + keyPath(f.packageKey), "https://evil.example/" + keyPath(f.metadataKey)}})
 	wantWrong(t, run(t, p.tree, later), `templates.repo: is for the site "https://evil.example"`)
-	repo(rpmmd.ClientConfig{Site: site, Keys: []string{packages, metadata}, MetadataExpire: time.Hour})
+	repo(rpmmd.ClientConfig{Site: site, Keys: []string{packages, metadata}, Serial: 3})
+	wantWrong(t, run(t, p.tree, later), "templates.repo: names snapshot 000003, the last one is 000002")
+	repo(rpmmd.ClientConfig{Site: site, Keys: []string{packages, metadata}, Serial: 2, MetadataExpire: time.Hour})
 	wantClean(t, run(t, p.tree, later))
 }
 

@@ -104,7 +104,9 @@ func (a *auditor) readEntries(ctx context.Context, b *book) (ok bool, err error)
 					b.total += p.Log.Size
 				}
 			}
-			b.signers[p.Signer] = b.signers[p.Signer]
+			if _, known := b.signers[p.Signer]; !known {
+				b.signers[p.Signer] = false
+			}
 		}
 		for _, line := range lines(b.chain.Add(e)) {
 			a.wrong(entriesKey, "%s", strings.TrimPrefix(line, "ledger "))

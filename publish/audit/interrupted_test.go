@@ -201,6 +201,15 @@ func TestCommitWithTiles(t *testing.T) {
 	wantWrong(t, run(t, m, soon), "ledger/tile: hash tiles do not lead to the root")
 }
 
+func TestCommitBehind(t *testing.T) {
+	p := newPublisher(t)
+	p.publish(start, release{repository: "templates", add: []made{fixture().a1}})
+	old := p.signed
+	p.publish(start.Add(time.Hour), release{repository: "templates", add: []made{fixture().a2}})
+	p.tree[ledger.CommitKey] = old
+	wantWrong(t, run(t, p.tree, soon), "ledger/commit: has 1 entries, ledger/checkpoint has 2")
+}
+
 // The clock of an entry gives no grace for ever.
 func TestFutureEntry(t *testing.T) {
 	p := newPublisher(t)

@@ -33,7 +33,11 @@ type source struct {
 }
 
 // point notes that something points to a key.
-func (s *source) point(key string) { s.named[key] = s.named[key] }
+func (s *source) point(key string) {
+	if _, known := s.named[key]; !known {
+		s.named[key] = false
+	}
+}
 
 // open starts to read an object. Size is what it adds to the progress, whatever
 // becomes of it. A missing object is a *problem.
