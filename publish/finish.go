@@ -26,6 +26,9 @@ func (r *run) finish(ctx context.Context) error {
 	if err := store.Claim(ctx, r.store, r.keys.VKey); err != nil {
 		return err
 	}
+	if err := r.publishKeys(ctx); err != nil {
+		return err
+	}
 	for _, l := range behind {
 		if err := r.putPackages(ctx, l.entry); err != nil {
 			return err

@@ -22,12 +22,14 @@ func (r *run) switchHead(ctx context.Context, repository string) error {
 		return err
 	}
 	if current := r.remote.heads[repository]; string(current.data) != string(head) {
-		if _, err := r.store.Swap(ctx, headKey(repository), head, store.Head, current.tag); err != nil {
-			if errors.Is(err, store.ErrChanged) {
-				return ErrOvertaken
-			}
+		tag, err := r.store.Swap(ctx, headKey(repository), head, store.Head, current.tag)
+		if errors.Is(err, store.ErrChanged) {
+			return ErrOvertaken
+		}
+		if err != nil {
 			return fmt.Errorf("switch %q: %w", headKey(repository), err)
 		}
+		r.remote.heads[repository] = pointer{head, tag}
 		r.result.Objects++
 		r.result.Bytes += int64(len(head))
 	}

@@ -433,3 +433,36 @@ func TestCancelledPublish(t *testing.T) {
 		t.Errorf("history: %v", err)
 	}
 }
+
+// Two publishes in a row that are cut off behind their commit: the second one
+// finishes the first before it begins, so never more than one snapshot of a
+// repository is not live.
+func TestTwoCrashesInARow(t *testing.T) {
+	s := newSite(t, keysFolder(t))
+	s.publish(t)
+	cut := errors.New("cut off")
+	for release := 2; release <= 3; release++ {
+		s.template(t, "a", fmt.Sprint(release))
+		committed := false
+		s.store.Fault = func(op, key string) (bool, error) {
+			if committed && op == "swap" && key == "templates/metalink" {
+				return false, cut
+			}
+			if op == "swap" && key == "ledger/commit" {
+				committed = true
+			}
+			return true, nil
+		}
+		if _, err := s.run(t); !errors.Is(err, cut) {
+			t.Fatalf("release %d: %v", release, err)
+		}
+		s.store.Fault = nil
+		if report := s.audit(t, s.options(t), s.store); len(report.Discrepancies) > 0 || report.Size != int64(release+1) {
+			t.Fatalf("release %d: %v, %d entries", release, report.Discrepancies, report.Size)
+		}
+	}
+	s.publish(t)
+	if report := s.audit(t, s.options(t), s.store); len(report.Discrepancies)+len(report.Notices) > 0 {
+		t.Errorf("%v %v", report.Discrepancies, report.Notices)
+	}
+}

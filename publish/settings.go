@@ -7,20 +7,29 @@ import (
 
 	"colophon/logs/ledger"
 	"colophon/mirror/rpmmd"
+	"colophon/pack/openpgp"
 	"colophon/publish/store"
 )
 
-// publishSettings writes what clients are configured with.
-func (r *run) publishSettings(ctx context.Context) error {
+// publishKeys writes the public keys, before anything that they have signed.
+func (r *run) publishKeys(ctx context.Context) error {
 	policy, err := ledger.PolicyText(r.keys.VKey)
 	if err != nil {
 		return err
 	}
-	settings := map[string][]byte{
-		ledger.PolicyKey:                        []byte(policy),
-		keyOf(r.keys.PackageKey.Fingerprint()):  r.keys.PackageKey.Public(),
-		keyOf(r.keys.MetadataKey.Fingerprint()): r.keys.MetadataKey.Public(),
+	if err := r.update(ctx, ledger.PolicyKey, []byte(policy)); err != nil {
+		return err
 	}
+	for _, key := range []*openpgp.Key{r.keys.PackageKey, r.keys.MetadataKey} {
+		if err := r.update(ctx, keyOf(key.Fingerprint()), key.Public()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishSettings writes what clients are configured with.
+func (r *run) publishSettings(ctx context.Context) error {
 	for _, repository := range r.config.Repositories {
 		last, ok := r.local.chain.Last(repository.Name)
 		if !ok {
@@ -39,10 +48,7 @@ func (r *run) publishSettings(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("client configuration of %s: %w", repository.Name, err)
 		}
-		settings[path.Join(repository.Name, repository.Name+".repo")] = text
-	}
-	for key, data := range settings {
-		if err := r.update(ctx, key, data); err != nil {
+		if err := r.update(ctx, path.Join(repository.Name, repository.Name+".repo"), text); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ func (a *auditor) all(ctx context.Context) error {
 		}
 		return a.entry(ctx, a.repository(e.Repository), index, raw, e)
 	})
-	if err != nil {
+	if err := a.judge(err); err != nil {
 		return err
 	}
 	for _, r := range a.repositories {

@@ -11,9 +11,9 @@ import (
 // Entry checks one entry as it lies in the tree: its leaf, its added packages and
 // what lies beside them, its snapshot, and the difference from the snapshot
 // before. It does not look at heads, so a publisher calls it before switching
-// them. It wants the entry e at that index of the ledger, and Tree's rules for
-// all of it; only the metadata of packages that were there before is not made
-// anew.
+// them. It wants the entry e at that index of the ledger, and has Tree's rules for
+// all of it but one: without the headers of all packages it does not make the
+// metadata anew, and compares what primary says about the added ones instead.
 func Entry(ctx context.Context, r Reader, o Options, index int64, e ledger.Entry) ([]Finding, error) {
 	a, err := newAuditor(r, o)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,13 @@ import (
 	"colophon/pack/rpm"
 	"colophon/publish/audit"
 )
+
+// TestMain lets garbage lie longer: a thousand audits of a small tree make little
+// else, and the race detector pays for every page that is given back.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1000)
+	os.Exit(m.Run())
+}
 
 // tree is a public tree in memory.
 type tree map[string][]byte
