@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,7 @@ var zeroBlock [blockSize]byte
 type image struct {
 	path  string
 	file  *os.File
-	codec string // "", "zst" or "gz"
+	codec string // "", "zst", "gz" or "xz"
 	size  int64  // of the file as it lies on disk
 	mtime time.Time
 }
@@ -50,22 +51,13 @@ var foreign = []struct {
 
 func openImage(path string) (*image, error) {
 	bad := func(reason, advice string) error { return &InputError{path, 0, reason, advice} }
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, bad("image cannot be read: "+reason(err), "check image: in the definition")
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		err = bad("image cannot be read: "+reason(err), "check image: in the definition")
-	case !info.Mode().IsRegular():
-		err = bad("image is not a regular file", "copy it into a file first")
-	case info.Size() == 0:
-		err = bad("image is empty", "was the build interrupted?")
-	}
-	if err != nil {
+	if info.Size() == 0 {
 		f.Close()
-		return nil, err
+		return nil, bad("image is empty", "was the build interrupted?")
 	}
 	im := &image{path: path, file: f, size: info.Size(), mtime: info.ModTime()}
 	head := make([]byte, 512)
@@ -80,9 +72,12 @@ func openImage(path string) (*image, error) {
 		im.codec = "zst"
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		im.codec = "gz"
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		f.Close()
-		return nil, bad("image is compressed with xz", "recompress it: xz -dc "+path+" | zstd -o root.img.zst")
+	case bytes.HasPrefix(head, []byte(xzMagic)):
+		im.codec = "xz"
+		if size, ok := xzDictionary(head); !ok || size > maxDictionary {
+			f.Close()
+			return nil, bad("compressed image cannot be read: not made by xz with its usual settings", "recompress it: xz -dc "+path+" | zstd -o root.img.zst")
+		}
 	}
 	for _, x := range foreign {
 		if bytes.HasPrefix(head, []byte(x.magic)) {
@@ -171,7 +166,7 @@ func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		n, err := io.ReadFull(r, buf)
+		n, err := fill(r, buf)
 		if n > 0 {
 			if err := data(at, buf[:n]); err != nil {
 				return 0, err
@@ -179,7 +174,7 @@ func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []
 			at += int64(n)
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && im.atEnd(r):
+		case err == io.EOF: // exactly: a cut-off stream has an error that wraps or resembles it
 			return at, nil
 		case err != nil:
 			return 0, &InputError{im.path, 0, "compressed image cannot be read: " + err.Error(), "the file is damaged or cut off"}
@@ -187,21 +182,66 @@ func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []
 	}
 }
 
-// atEnd tells a short last piece from a stream that is cut off: io.ReadFull
-// reports both as unexpected end.
-func (im *image) atEnd(r io.Reader) bool {
-	_, err := r.Read(make([]byte, 1))
-	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+// fill reads until the buffer is full and returns the reader's own error. Unlike
+// io.ReadFull it does not call the end of the stream unexpected, which is what
+// readers say of a stream that is cut off.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
 }
 
 func (im *image) decompress() (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(io.NewSectionReader(im.file, 0, im.size), 1<<18)
-	if im.codec == "gz" {
+	switch im.codec {
+	case "gz":
 		return gzip.NewReader(in)
+	case "xz":
+		r, err := xz.NewReader(in)
+		return io.NopCloser(r), err
 	}
 	d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<27))
 	if err != nil {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
+}
+
+const (
+	xzMagic       = "\xfd7zXZ\x00"
+	maxDictionary = 64 << 20 // xz -9
+)
+
+// xzDictionary reads the dictionary size of the first block, in bytes: the
+// reader would allocate whatever a header asks for, up to 4 GiB. head is the
+// start of the file. Source: the .xz file format 1.2, sections 3.1 and 5.3.1.
+func xzDictionary(head []byte) (int64, bool) {
+	const streamHeader, lzma2 = 12, 0x21
+	if len(head) < streamHeader+5 {
+		return 0, false
+	}
+	block := head[streamHeader:]
+	if block[0] == 0 { // the index: a stream without blocks
+		return 0, true
+	}
+	flags, at := block[1], 2
+	if flags&0x03 != 0 { // more filters than one
+		return 0, false
+	}
+	for _, field := range []byte{0x40, 0x80} { // sizes, each a number of at most nine bytes
+		for more := flags&field != 0; more && at < len(block); at++ {
+			more = block[at]&0x80 != 0
+		}
+	}
+	if at+3 > len(block) || block[at] != lzma2 || block[at+1] != 1 || block[at+2] > 40 {
+		return 0, false
+	}
+	bits := block[at+2]
+	if bits == 40 {
+		return 1<<32 - 1, true
+	}
+	return (2 | int64(bits&1)) << (bits/2 + 11), true
 }

@@ -72,3 +72,29 @@ func ordered[J, R any](ctx context.Context, produce func(ctx context.Context, yi
 	group.Wait()
 	return context.Cause(ctx)
 }
+
+// together runs functions at the same time and returns when all are done.
+func together(lanes ...func()) {
+	var group sync.WaitGroup
+	for _, f := range lanes[1:] {
+		group.Go(f)
+	}
+	lanes[0]()
+	group.Wait()
+}
+
+// pool keeps the buffers of frames that are in flight.
+type pool struct{ free sync.Pool }
+
+func newPool(size int) *pool {
+	return &pool{sync.Pool{New: func() any { return &piece{data: make([]byte, 0, size)} }}}
+}
+
+func (p *pool) get() *piece { return p.free.Get().(*piece) }
+
+func (p *pool) put(x *piece) {
+	if x.want != nil {
+		*x = piece{data: x.data[:0], buffer: x.buffer}
+		p.free.Put(x)
+	}
+}

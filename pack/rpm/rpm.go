@@ -72,6 +72,7 @@ const (
 	PostIn            Tag = 1024
 	PreUn             Tag = 1025
 	PostUn            Tag = 1026
+	OldFileNames      Tag = 1027
 	FileSizes         Tag = 1028
 	FileModes         Tag = 1030
 	FileRDevs         Tag = 1033
