@@ -34,6 +34,9 @@ func (r *run) commit(ctx context.Context, c *change) error {
 	if err := store.Claim(ctx, r.store, r.keys.VKey); err != nil {
 		return err
 	}
+	if err := r.publishKeys(ctx); err != nil {
+		return err
+	}
 	r.Report.Step("upload packages and build logs")
 	for _, e := range c.entries {
 		if err := r.putPackages(ctx, e); err != nil {

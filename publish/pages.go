@@ -10,6 +10,9 @@ import (
 // publishPages writes the audit pages: step 10. They repeat what the ledger
 // says, for people; nothing depends on them.
 func (r *run) publishPages(ctx context.Context) error {
+	if len(r.local.leaves) == 0 {
+		return nil
+	}
 	var entries []ledger.Entry
 	for _, l := range r.local.leaves {
 		entries = append(entries, l.entry)

@@ -91,7 +91,7 @@ func (r *run) pack(ctx context.Context, d *pack.Definition) (addition, error) {
 	if err != nil {
 		return addition{}, err
 	}
-	defer staged.Discard() //nolint:errcheck // the first error counts
+	defer staged.Discard() // the first error counts
 	made, err := pack.Pack(ctx, d, staged, pack.Options{
 		Sign: r.keys.Package, Date: r.Date,
 		Progress: func(done, total int64) { r.Report.Progress("pack "+name, done, total) },

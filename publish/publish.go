@@ -7,7 +7,7 @@
 //     beginning of them. Leaves nothing.
 //  2. Pack, make the next metadata and entries, all in the history's pending
 //     area. Leaves files that the next run throws away.
-//  3. Upload packages, build logs and records under their immutable names.
+//  3. Upload public keys, packages, build logs and records.
 //     Leaves objects that nobody points to.
 //  4. Append the entries, sign the checkpoint, keep it in pending, then swap it
 //     into ledger/commit. Until then nothing signed has left the machine. Leaves
@@ -124,14 +124,17 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	change, err := r.prepare(ctx, definitions)
-	if err != nil {
+	// What an earlier run left goes first: at most one snapshot of a repository is
+	// ever not live.
+	if err := r.finish(ctx); err != nil {
 		return nil, err
 	}
-	if change != nil {
-		if err := r.commit(ctx, change); err != nil {
-			return nil, err
-		}
+	change, err := r.prepare(ctx, definitions)
+	if err != nil || change == nil {
+		return r.result, err
+	}
+	if err := r.commit(ctx, change); err != nil {
+		return nil, err
 	}
 	if err := r.finish(ctx); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (r *Result) fill(x *run) {
 	if x.config.Verify == VerifyStore {
 		r.Audit = r.Store
 	}
-	r.Entries, r.Root = x.local.tree.Size, x.local.tree.Root.String()
+	r.Entries, r.Root, r.States = x.local.tree.Size, x.local.tree.Root.String(), nil
 	for _, repository := range x.config.Repositories {
 		if e, ok := x.local.chain.Last(repository.Name); ok {
 			r.States = append(r.States, snapshotOf(e))

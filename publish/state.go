@@ -59,16 +59,6 @@ func readLocal(ctx context.Context, area mirror.Area, verifier note.Verifier) (l
 	})
 }
 
-// last returns the leaf of a repository's last entry.
-func (l *local) last(repository string) (leaf, bool) {
-	for i := len(l.leaves) - 1; i >= 0; i-- {
-		if l.leaves[i].entry.Repository == repository {
-			return l.leaves[i], true
-		}
-	}
-	return leaf{}, false
-}
-
 // remote is what the store's pointers say.
 type remote struct {
 	commit     pointer

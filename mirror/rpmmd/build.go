@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -119,12 +120,11 @@ func (m Repomd) Summary(packages int, repomd []byte) Summary {
 // so the bytes do not depend on how they are cut into writes.
 func compress(d document, sorted []Fragment) (File, error) {
 	var packed bytes.Buffer
-	encoder, err := newEncoder(&packed)
-	if err != nil {
-		return File{}, err
-	}
+	encoder := newEncoder(&packed)
+	defer encoders.Put(encoder)
 	open := sha256.New()
 	size := int64(0)
+	var err error
 	w := io.MultiWriter(open, encoder)
 	write := func(b []byte) {
 		n, e := w.Write(b)
@@ -149,13 +149,21 @@ func compress(d document, sorted []Fragment) (File, error) {
 	return File{r, r.FileName(d.kind), packed.Bytes()}, nil
 }
 
-// newEncoder is the one compressor of format 1. The encoder writes the low bits
-// of any time, also of the zero Time, so the time 0 is spelled out; 255 means an
-// unknown system.
-func newEncoder(w io.Writer) (*gzip.Writer, error) {
-	e, err := gzip.NewWriterLevel(w, 6)
-	if err == nil {
-		e.Header = gzip.Header{ModTime: time.Unix(0, 0), OS: 255}
+// encoders keeps the compressors of format 1; each holds a megabyte.
+var encoders = sync.Pool{New: func() any {
+	e, err := gzip.NewWriterLevel(nil, 6)
+	if err != nil {
+		panic("rpmmd: gzip has no level 6: " + err.Error())
 	}
-	return e, err
+	return e
+}}
+
+// newEncoder gives the one compressor of format 1; the caller puts it back. The
+// encoder writes the low bits of any time, also of the zero Time, so the time 0
+// is spelled out; 255 means an unknown system.
+func newEncoder(w io.Writer) *gzip.Writer {
+	e := encoders.Get().(*gzip.Writer)
+	e.Reset(w)
+	e.Header = gzip.Header{ModTime: time.Unix(0, 0), OS: 255}
+	return e
 }

@@ -23,10 +23,17 @@ type Fragment struct {
 	Other     []byte
 }
 
-// Describe reads what primary says about a package from its headers.
+// Describe reads what primary says about a package from its headers. It
+// refuses what NewFragment refuses, but for filelists and other.
 func Describe(in Input) (PackageInfo, error) {
 	p, _, err := describe(in)
-	return p, err
+	if err != nil {
+		return PackageInfo{}, err
+	}
+	if _, err := p.appendXML(nil); err != nil {
+		return PackageInfo{}, p.wrap(err)
+	}
+	return p, nil
 }
 
 // NewFragment makes a package's elements. It refuses headers whose lists do not

@@ -267,6 +267,10 @@ func TestRejections(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
+		_, err = Describe(input(t, m.bytes()))
+		if other := name == "changelog" || name == "author"; (err == nil) != other {
+			t.Errorf("%s: Describe gives error %v", name, err)
+		}
 	}
 	in := input(t, newHandmade("good").bytes())
 	for _, bad := range []Input{{in.Package, "x", in.Size}, {in.Package, strings.ToUpper(in.SHA256), in.Size}, {in.Package, in.SHA256, 0}} {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -140,8 +141,11 @@ func TestClients(t *testing.T) {
 	for _, f := range m.Files {
 		tree["/t/000001/repodata/"+f.Name] = f.Data
 	}
+	var mu sync.Mutex // guards tree
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		b, ok := tree[r.URL.Path]
+		mu.Unlock()
 		if !ok {
 			http.NotFound(w, r)
 			return
@@ -156,7 +160,9 @@ func TestClients(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		mu.Lock()
 		tree["/t/metalink"] = b
+		mu.Unlock()
 	}
 	head(m.Summary.Repomd)
 	config, err := ClientConfig{Repository: "t", Site: server.URL, Keys: []string{"http://127.0.0.1:1/key"}}.Marshal()

@@ -13,9 +13,9 @@ import (
 )
 
 // OpenGzip gives the open bytes of a compressed file of metadata and holds it to
-// its record: never more than want.OpenSize bytes come out, never more than
-// want.Size are read, and io.EOF comes only after both digests and both sizes
-// were found right. What was read before an error is not to be trusted.
+// its record: never more than want.OpenSize bytes come out, at most one byte
+// more than want.Size is read, and io.EOF comes only after both digests and both
+// sizes were found right. What was read before an error is not to be trusted.
 func OpenGzip(src io.Reader, want Record) (io.Reader, error) {
 	o := &opener{want: want, packed: sha256.New(), open: sha256.New()}
 	o.source = &io.LimitedReader{R: src, N: want.Size + 1}
