@@ -91,9 +91,8 @@ func Inspect(
 	found, err := publish.Inspect(ctx, publish.InspectOptions{
 		File: file, KeyFile: value(key), Profile: value(profile), Now: time.Now(),
 	})
-	if print(found, json, err); !found.OK() {
-		os.Exit(exitFailed)
-	}
+	print(found, json, err)
+	exit(found.Err())
 }
 
 // Serve shows the public tree on this machine, as object storage would.

@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child prints the package's digest, and where it was made.
+// child packs each source of a list, and prints the packages' digests and where
+// they were made.
 func child() error {
 	var umask int
 	if _, err := fmt.Sscanf(os.Getenv(childUmask), "%o", &umask); err == nil {
@@ -57,20 +58,34 @@ func child() error {
 	if err != nil {
 		return err
 	}
+	for _, path := range filepath.SplitList(os.Getenv(childSource)) {
+		digest, err := childPack(path, key)
+		if err != nil {
+			return err
+		}
+		fmt.Print(digest, " ")
+	}
+	host, err := os.Hostname()
+	fmt.Println("on", runtime.GOARCH, host, os.Getuid())
+	return err
+}
+
+func childPack(path string, key *openpgp.Key) (string, error) {
 	var source Source
-	if path := os.Getenv(childSource); filepath.Base(path) == "nfpm.yaml" {
+	var err error
+	if filepath.Base(path) == "nfpm.yaml" {
 		source, err = LoadNFPM(path)
 	} else {
 		source, err = LoadDefinition(path)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	var out Output = &memory{}
 	if path := os.Getenv(childOut); path != "" {
 		f, err := os.Create(path)
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer f.Close()
 		out = f
@@ -79,17 +94,15 @@ func child() error {
 		Sign: func(_ context.Context, header []byte, at time.Time) ([]byte, error) { return key.Sign(header, at) },
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	host, err := os.Hostname()
-	fmt.Println(r.Digests.File, runtime.GOARCH, host, os.Getuid())
-	return err
+	return r.Digests.File, nil
 }
 
 // matrix is a folder that everybody may read, with two sources in it.
 type matrix struct {
 	dir, key string
-	sources  []string
+	sources  string // a list
 }
 
 func newMatrix(t *testing.T) matrix {
@@ -104,21 +117,21 @@ func newMatrix(t *testing.T) matrix {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := matrix{dir, writeFile(t, dir+"/key", armor), []string{dir + "/template.yaml", dir + "/nfpm.yaml"}}
+	m := matrix{dir, writeFile(t, dir+"/key", armor), dir + "/template.yaml" + string(filepath.ListSeparator) + dir + "/nfpm.yaml"}
 	writeFile(t, dir+"/root.img", testImage(11))
 	writeFile(t, dir+"/template.conf", []byte("virt-mode=pvh\n"))
 	writeFile(t, dir+"/appmenus.list", nil)
-	writeFile(t, m.sources[0], []byte(definitionText))
+	writeFile(t, dir+"/template.yaml", []byte(definitionText))
 	writeRelease(t, dir)
 	return m
 }
 
-// run packs a source in another process.
-func (m matrix) run(t *testing.T, program, source string, adjust func(*exec.Cmd), environment ...string) (digest, where string) {
+// run packs the sources in another process.
+func (m matrix) run(t *testing.T, program string, adjust func(*exec.Cmd), environment ...string) (digests, where string) {
 	t.Helper()
 	cmd := exec.Command(program)
 	cmd.Dir = m.dir
-	cmd.Env = append(os.Environ(), append([]string{childSource + "=" + source, childKey + "=" + m.key}, environment...)...)
+	cmd.Env = append(os.Environ(), append([]string{childSource + "=" + m.sources, childKey + "=" + m.key}, environment...)...)
 	if adjust != nil {
 		adjust(cmd)
 	}
@@ -128,58 +141,60 @@ func (m matrix) run(t *testing.T, program, source string, adjust func(*exec.Cmd)
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", environment, err, stderr.Bytes())
 	}
-	digest, where, _ = strings.Cut(strings.TrimSpace(string(out)), " ")
-	return digest, where
+	digests, where, _ = strings.Cut(string(out), " on ")
+	return digests, where
 }
 
 // One digest for one input, whoever packs it where.
 func TestPackIsTheSameEverywhere(t *testing.T) {
 	m := newMatrix(t)
 	self := m.copyOf(t, os.Args[0])
-	for _, source := range m.sources {
-		want, where := m.run(t, self, source, nil)
-		check := func(name, notWhere string, adjust func(*exec.Cmd), environment ...string) {
-			t.Helper()
-			got, there := m.run(t, self, source, adjust, environment...)
-			if got != want {
-				t.Errorf("%s: %s with %s: %s, elsewhere %s", filepath.Base(source), name, environment, got, want)
-			}
-			if notWhere != "" && there == where {
-				t.Errorf("%s: it ran %s all the same", name, there)
-			}
+	want, where := m.run(t, self, nil)
+	if strings.Count(want, " ") != 1 {
+		t.Fatalf("two packages have the digests %q", want)
+	}
+	check := func(name, notWhere string, adjust func(*exec.Cmd), environment ...string) {
+		t.Helper()
+		got, there := m.run(t, self, adjust, environment...)
+		if got != want {
+			t.Errorf("%s with %s: %s, elsewhere %s", name, environment, got, want)
 		}
-		check("time zone", "", nil, "TZ=Pacific/Kiritimati")
-		check("locale", "", nil, "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8")
-		check("umask", "", nil, childUmask+"=0077")
-		check("environment", "", nil, "HOME=/nowhere", "USER=somebody", "SOURCE_DATE_EPOCH=1", "VERSION=9")
-		for n := 1; n <= 4; n++ {
-			check("cores", "", nil, fmt.Sprintf("GOMAXPROCS=%d", n))
+		if notWhere != "" && there == notWhere {
+			t.Errorf("%s: it ran on %s all the same", name, there)
 		}
-		// In another folder, by another path.
-		check("folder", "", func(c *exec.Cmd) { c.Dir = "/" })
-		relative, err := filepath.Rel(os.TempDir(), source)
+	}
+	check("time zone, locale, umask, environment", "", nil, "TZ=Pacific/Kiritimati", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8",
+		childUmask+"=0077", "HOME=/nowhere", "USER=somebody", "SOURCE_DATE_EPOCH=1", "VERSION=9")
+	for n := 1; n <= 4; n++ {
+		check("cores", "", nil, fmt.Sprintf("GOMAXPROCS=%d", n))
+	}
+	// In another folder, by other paths.
+	var relative []string
+	for _, source := range filepath.SplitList(m.sources) {
+		r, err := filepath.Rel(os.TempDir(), source)
 		if err != nil {
 			t.Fatal(err)
 		}
-		check("relative path", "", func(c *exec.Cmd) { c.Dir = os.TempDir() }, childSource+"="+relative)
-		if os.Getuid() == 0 {
-			check("user", where, func(c *exec.Cmd) {
-				c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-			})
-			check("host name", where, func(c *exec.Cmd) {
-				c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUTS}
-			}, childHost+"=elsewhere")
-		}
-		for _, name := range []string{"root.img", "template.conf", "example.repo", "keys/example.asc"} {
-			if err := os.Chtimes(filepath.Join(m.dir, name), created, created); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(filepath.Join(m.dir, name), 0o604); err != nil {
-				t.Fatal(err)
-			}
-		}
-		check("file times and modes", "", nil)
+		relative = append(relative, r)
 	}
+	check("relative path", "", func(c *exec.Cmd) { c.Dir = os.TempDir() }, childSource+"="+strings.Join(relative, string(filepath.ListSeparator)))
+	if os.Getuid() == 0 {
+		check("user", where, func(c *exec.Cmd) {
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		})
+		check("host name", where, func(c *exec.Cmd) {
+			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUTS}
+		}, childHost+"=elsewhere")
+	}
+	for _, name := range []string{"root.img", "template.conf", "example.repo", "keys/example.asc"} {
+		if err := os.Chtimes(filepath.Join(m.dir, name), created, created); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(m.dir, name), 0o604); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("file times and modes", "", nil)
 }
 
 // One digest for one input, whatever the packer was built for.
@@ -188,7 +203,7 @@ func TestPackIsTheSameInEveryBuild(t *testing.T) {
 		t.Skip("builds the package three times")
 	}
 	m := newMatrix(t)
-	self := m.copyOf(t, os.Args[0])
+	want, where := m.run(t, m.copyOf(t, os.Args[0]), nil)
 	for name, environment := range map[string][]string{
 		"386":           {"GOARCH=386", "CGO_ENABLED=0"},
 		"no assembly":   {"GOFLAGS=-tags=noasm,purego"},
@@ -205,15 +220,12 @@ func TestPackIsTheSameInEveryBuild(t *testing.T) {
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("build: %v\n%s", err, out)
 			}
-			for _, source := range m.sources {
-				want, where := m.run(t, self, source, nil)
-				got, there := m.run(t, program, source, nil)
-				if got != want {
-					t.Errorf("%s: %s, in this build %s", filepath.Base(source), got, want)
-				}
-				if name == "386" && there == where {
-					t.Errorf("it ran on %s", there)
-				}
+			got, there := m.run(t, program, nil)
+			if got != want {
+				t.Errorf("%s, in this build %s", got, want)
+			}
+			if name == "386" && there == where {
+				t.Errorf("it ran on %s", there)
 			}
 			if name != "no C compiler" {
 				return

@@ -1,19 +1,18 @@
 package pack
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 	"golang.org/x/sys/unix"
+
+	"colophon/pack/rpm"
 )
 
 // blockSize is the unit of holes and of frame cuts, in image coordinates: the
@@ -33,20 +32,32 @@ var zeroBlock [blockSize]byte
 type image struct {
 	path  string
 	file  *os.File
-	codec string // "", "zst", "gz" or "xz"
+	codec string // "", "zstd", "gzip" or "xz"
 	size  int64  // of the file as it lies on disk
 	mtime time.Time
 }
 
-// foreign are the image formats people have at hand besides raw ones.
+// foreign are formats that people have at hand besides raw images, by the bytes
+// they have at an offset, with the command that makes a raw image of FILE.
 var foreign = []struct {
-	magic  string
-	offset int64
-	name   string
-	format string // qemu-img's name
+	magic   string
+	offset  int
+	name    string
+	command string
 }{
-	{"QFI\xfb", 0, "qcow2", "qcow2"}, {"KDMV", 0, "VMDK", "vmdk"}, {"# Disk DescriptorFile", 0, "VMDK", "vmdk"},
-	{"vhdxfile", 0, "VHDX", "vhdx"}, {"conectix", 0, "VHD", "vpc"}, {"<<< ", 0, "VDI", "vdi"}, {"QED\x00", 0, "QED", "qed"},
+	{"QFI\xfb", 0, "qcow2", "qemu-img convert -f qcow2 -O raw FILE root.img"},
+	{"KDMV", 0, "VMDK", "qemu-img convert -f vmdk -O raw FILE root.img"},
+	{"# Disk DescriptorFile", 0, "VMDK", "qemu-img convert -f vmdk -O raw FILE root.img"},
+	{"vhdxfile", 0, "VHDX", "qemu-img convert -f vhdx -O raw FILE root.img"},
+	{"conectix", 0, "VHD", "qemu-img convert -f vpc -O raw FILE root.img"},
+	{"<<< ", 0, "VDI", "qemu-img convert -f vdi -O raw FILE root.img"},
+	{"QED\x00", 0, "QED", "qemu-img convert -f qed -O raw FILE root.img"},
+	{"ustar", 257, "tar", "tar -xSf FILE root.img"},
+	{"BZh", 0, "bzip2", "bzip2 -dc FILE > root.img"},
+	{"\x04\x22\x4d\x18", 0, "lz4", "lz4 -dc FILE > root.img"},
+	{"LZIP", 0, "lzip", "lzip -dc FILE > root.img"},
+	{"PK\x03\x04", 0, "zip", "unzip -p FILE > root.img"},
+	{"7z\xbc\xaf\x27\x1c", 0, "7z", "7z x -so FILE > root.img"},
 }
 
 func openImage(path string) (*image, error) {
@@ -69,20 +80,16 @@ func openImage(path string) (*image, error) {
 	head = head[:n]
 	switch {
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		im.codec = "zst"
+		im.codec = "zstd"
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		im.codec = "gz"
-	case bytes.HasPrefix(head, []byte(xzMagic)):
+		im.codec = "gzip"
+	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
 		im.codec = "xz"
-		if size, ok := xzDictionary(head); !ok || size > maxDictionary {
-			f.Close()
-			return nil, bad("compressed image cannot be read: not made by xz with its usual settings", "recompress it: xz -dc "+path+" | zstd -o root.img.zst")
-		}
 	}
 	for _, x := range foreign {
-		if bytes.HasPrefix(head, []byte(x.magic)) {
+		if x.offset < len(head) && bytes.HasPrefix(head[x.offset:], []byte(x.magic)) {
 			f.Close()
-			return nil, bad("image is in the format "+x.name+", not raw", fmt.Sprintf("convert it: qemu-img convert -f %s -O raw %s root.img", x.format, path))
+			return nil, bad("image is in the format "+x.name+", not raw", "convert it: "+strings.Replace(x.command, "FILE", path, 1))
 		}
 	}
 	return im, nil
@@ -156,10 +163,21 @@ func (im *image) nextData(at int64) (start, end int64) {
 	return start, min((end+blockSize-1)/blockSize*blockSize, im.size)
 }
 
+// scanStream takes a stream of one of the compressed formats. Its reader has
+// rpm's limits for windows and dictionaries, and sees to it that the stream is
+// whole.
 func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []byte) error) (int64, error) {
-	r, err := im.decompress()
+	bad := func(err error) error {
+		text := err.Error()
+		var format *rpm.FormatError
+		if errors.As(err, &format) {
+			text = format.Reason
+		}
+		return &InputError{im.path, 0, "compressed image cannot be read: " + text, "the file is damaged or cut off: try " + im.codec + " -t"}
+	}
+	r, err := rpm.Decompress(im.codec, io.NewSectionReader(im.file, 0, im.size))
 	if err != nil {
-		return 0, &InputError{im.path, 0, "compressed image cannot be read: " + err.Error(), "check the file: " + im.codec + " -t"}
+		return 0, bad(err)
 	}
 	defer r.Close()
 	for at := int64(0); ; {
@@ -174,17 +192,16 @@ func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []
 			at += int64(n)
 		}
 		switch {
-		case err == io.EOF: // exactly: a cut-off stream has an error that wraps or resembles it
+		case err == io.EOF: // exactly: of a stream that is cut off readers say something like it
 			return at, nil
 		case err != nil:
-			return 0, &InputError{im.path, 0, "compressed image cannot be read: " + err.Error(), "the file is damaged or cut off"}
+			return 0, bad(err)
 		}
 	}
 }
 
-// fill reads until the buffer is full and returns the reader's own error. Unlike
-// io.ReadFull it does not call the end of the stream unexpected, which is what
-// readers say of a stream that is cut off.
+// fill reads until the buffer is full and returns the reader's own error, where
+// io.ReadFull would call the end of the stream unexpected.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -192,56 +209,4 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 		n += m
 	}
 	return n, err
-}
-
-func (im *image) decompress() (io.ReadCloser, error) {
-	in := bufio.NewReaderSize(io.NewSectionReader(im.file, 0, im.size), 1<<18)
-	switch im.codec {
-	case "gz":
-		return gzip.NewReader(in)
-	case "xz":
-		r, err := xz.NewReader(in)
-		return io.NopCloser(r), err
-	}
-	d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<27))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
-}
-
-const (
-	xzMagic       = "\xfd7zXZ\x00"
-	maxDictionary = 64 << 20 // xz -9
-)
-
-// xzDictionary reads the dictionary size of the first block, in bytes: the
-// reader would allocate whatever a header asks for, up to 4 GiB. head is the
-// start of the file. Source: the .xz file format 1.2, sections 3.1 and 5.3.1.
-func xzDictionary(head []byte) (int64, bool) {
-	const streamHeader, lzma2 = 12, 0x21
-	if len(head) < streamHeader+5 {
-		return 0, false
-	}
-	block := head[streamHeader:]
-	if block[0] == 0 { // the index: a stream without blocks
-		return 0, true
-	}
-	flags, at := block[1], 2
-	if flags&0x03 != 0 { // more filters than one
-		return 0, false
-	}
-	for _, field := range []byte{0x40, 0x80} { // sizes, each a number of at most nine bytes
-		for more := flags&field != 0; more && at < len(block); at++ {
-			more = block[at]&0x80 != 0
-		}
-	}
-	if at+3 > len(block) || block[at] != lzma2 || block[at+1] != 1 || block[at+2] > 40 {
-		return 0, false
-	}
-	bits := block[at+2]
-	if bits == 40 {
-		return 1<<32 - 1, true
-	}
-	return (2 | int64(bits&1)) << (bits/2 + 11), true
 }

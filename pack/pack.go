@@ -1,5 +1,10 @@
 // Package pack turns a template image into a signed package, an rpm file that
-// is nothing but a container: no scripts, no triggers, no dependencies.
+// is nothing but a container: no scripts, no triggers, no dependencies. It makes
+// ordinary packages, too, such as the one with a repository's keys.
+//
+// A template.yaml (Definition) and an nfpm.yaml (NFPM) both become an Info in
+// nfpm's words, and take the same way from there; the image is the one content
+// that is not held in memory. Packager is the same behind nfpm's own interface.
 //
 // # Container format 1
 //
@@ -14,7 +19,9 @@
 // The compressed payload is a sequence of independent zstd frames. A frame holds
 // either image data, cut by the rule of cut format 1 (see frame.go), or the
 // container bytes between two such frames (cpio and tar headers, padding, side
-// files). The same image data gives the same frames in every package.
+// files), which are cut at the size of the largest frame of image data. The same
+// image data gives the same frames in every package; frames that were stored
+// before (Options.Frames) keep the bytes they have.
 //
 // Every header value comes from the definition and the image: build time, file
 // times and signature time are the definition's date (or SOURCE_DATE_EPOCH),
@@ -23,9 +30,12 @@
 //
 // # Cost
 //
-// The image is read twice, in order. The first read finds extents, frames and
-// their digests, the second compresses and checks those digests again. Memory
-// is a few frames per core plus 36 bytes per frame and 16 per extent.
+// The image is read twice, in order. The first read finds extents, frames and a
+// check sum of each, the second makes digests and frames and looks whether the
+// sums are still the same. A byte of image data goes through SHA-256 twice: for
+// its frame and for its part, and a third time for the tar stream where that is
+// more than one part. Memory is a few frames per core, 80 bytes per frame and 16
+// per extent; the contents of ordinary packages are at most 64 MiB.
 package pack
 
 import (

@@ -18,8 +18,8 @@ func ordered[J, R any](ctx context.Context, produce func(ctx context.Context, yi
 		done chan R
 	}
 	workers := runtime.GOMAXPROCS(0)
-	queue := make(chan task)              // to the workers
-	order := make(chan chan R, 2*workers) // to the consumer
+	queue := make(chan task)            // to the workers
+	order := make(chan chan R, workers) // to the consumer
 
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -86,11 +86,17 @@ func together(lanes ...func()) {
 // pool keeps the buffers of frames that are in flight.
 type pool struct{ free sync.Pool }
 
-func newPool(size int) *pool {
-	return &pool{sync.Pool{New: func() any { return &piece{data: make([]byte, 0, size)} }}}
+// get returns a piece with room for size bytes of data.
+func (p *pool) get(size int) *piece {
+	x, _ := p.free.Get().(*piece)
+	if x == nil {
+		x = &piece{}
+	}
+	if cap(x.data) < size {
+		x.data = make([]byte, 0, size)
+	}
+	return x
 }
-
-func (p *pool) get() *piece { return p.free.Get().(*piece) }
 
 func (p *pool) put(x *piece) {
 	if x.want != nil {

@@ -104,12 +104,3 @@ func (p *plan) parts(mtime, partSize int64) ([]part, error) {
 	}
 	return list, nil
 }
-
-// largest is the size of the largest frame.
-func (p *plan) largest() int32 {
-	var n int32
-	for _, f := range p.frames {
-		n = max(n, f.size)
-	}
-	return n
-}

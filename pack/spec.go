@@ -154,9 +154,10 @@ func (t text) check() error {
 	return nil
 }
 
-// profile is the set of rules that the package must meet.
+// profile is the set of rules that the package must meet. What is called a
+// template is held to be one, with an image or not.
 func (s *spec) profile() lint.Profile {
-	if s.image != "" {
+	if strings.HasPrefix(s.nevra.Name, templatePrefix) {
 		return lint.Template
 	}
 	return lint.Plain

@@ -57,7 +57,7 @@ type step struct {
 // payload writes all frames. Compression runs on all cores; everything else
 // happens in order.
 func (w *writer) payload(ctx context.Context) error {
-	frames := newPool(int(w.plan.largest()))
+	frames := &pool{}
 	err := ordered(ctx,
 		func(ctx context.Context, yield func(*piece) error) error { return w.produce(ctx, frames, yield) },
 		w.compress,
@@ -86,12 +86,15 @@ func (w *writer) produce(ctx context.Context, frames *pool, yield func(*piece) e
 		return w.yieldContainer(last, yield)
 	}
 	at := 0 // the frame being filled
-	open := frames.get()
+	var open *piece
 	s := splitter{data: func(block []byte) error {
 		if at == len(w.plan.frames) {
 			return errFrame
 		}
 		want := &w.plan.frames[at]
+		if open == nil {
+			open = frames.get(int(want.size))
+		}
 		open.data = append(open.data, block...)
 		if len(open.data) < int(want.size) {
 			return nil
@@ -104,7 +107,7 @@ func (w *writer) produce(ctx context.Context, frames *pool, yield func(*piece) e
 		}
 		at++
 		full := open
-		open = frames.get()
+		open = nil
 		return yield(full)
 	}}
 	size, err := w.im.scan(ctx, s.take)

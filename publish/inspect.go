@@ -291,12 +291,36 @@ func countFrames(p *lint.Payload) Frames {
 	return n
 }
 
-// OK reports whether no rule failed, and a signature verified if a key was given.
-func (x *Inspection) OK() bool {
+// OK reports whether no rule failed; a signature that a given key does not
+// verify fails one.
+func (x *Inspection) OK() bool { return x.Err() == nil }
+
+// Err is a *BrokenError when a rule failed.
+func (x *Inspection) Err() error {
+	var failed []string
 	for _, r := range x.Rules {
 		if r.Status == lint.Fail {
-			return false
+			failed = append(failed, r.ID)
 		}
 	}
-	return true
+	if failed == nil {
+		return nil
+	}
+	return &BrokenError{x.File, x.Profile, failed}
+}
+
+// BrokenError means that a package fails rules of a profile.
+type BrokenError struct {
+	File    string
+	Profile string
+	Rules   []string // ids
+}
+
+func (e *BrokenError) Error() string {
+	return fmt.Sprintf("%s fails %s of profile %s: %s", e.File, count(len(e.Rules), "rule"), e.Profile, strings.Join(e.Rules, ", "))
+}
+
+// Hint says what to do.
+func (e *BrokenError) Hint() string {
+	return "the report says what is wrong; docs/lint.md explains the rules and profiles"
 }

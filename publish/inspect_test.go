@@ -165,6 +165,10 @@ func TestInspectDamage(t *testing.T) {
 			t.Errorf("%s: want %q in\n%s", what, c.want, x)
 		}
 	}
+	var broken *BrokenError
+	if err := damaged(file[:len(file)-10]).Err(); !errors.As(err, &broken) || !strings.Contains(err.Error(), "damaged.rpm fails 2 rules of profile template: C43, P2") || broken.Hint() == "" {
+		t.Error(err)
+	}
 	// No bit of the file but those that nobody vouches for can be turned unseen.
 	for at := p.HeaderStart(); at < int64(len(file)); at += 1 + int64(len(file))/200 {
 		s.write(t, "damaged.rpm", string(flip(at)))

@@ -22,6 +22,8 @@ func TestHeaderForm(t *testing.T) {
 		h.SetInt32(0x7000, v...)
 		return h
 	}
+	over := &rpm.Header{}
+	over.SetBin(rpm.Name, []byte("x"))
 	text := good()
 	text.SetString(0x7000, "the last text")
 	for name, c := range map[string]struct {
@@ -31,6 +33,7 @@ func TestHeaderForm(t *testing.T) {
 		"nothing but a region": {"C4", (&rpm.Header{}).Marshal(rpm.Region)},
 		"no region":            {"C5", edit(good(), func(raw []byte, _, _ int) { binary.BigEndian.PutUint32(raw[16+8:], 4) })},
 		"trailer":              {"C6", edit(good(), func(raw []byte, _, _ int) { raw[len(raw)-1] = 17 })},
+		"value over trailer":   {"C8", edit(over, func(raw []byte, entries, data int) { raw[16+16*(entries-1)+15] = byte(len(raw) - data) })},
 		"order of tags":        {"C7", edit(good(), func(raw []byte, _, _ int) { raw[16+16*2+3] ^= 1; raw[16+16*3+3] ^= 1 })},
 		"padding":              {"C10", edit(good(), func(raw []byte, entries, data int) { raw[paddingOf(raw, entries, data)] = 1 })},
 		"gap":                  {"C10", edit(last(1, 2), func(raw []byte, entries, _ int) { raw[16+16*(entries-1)+11] += 4; raw[16+16*(entries-1)+15] = 1 })},
@@ -43,6 +46,23 @@ func TestHeaderForm(t *testing.T) {
 			continue
 		}
 		wantRule(t, name, c.rule, Header(h, c.raw, Plain))
+	}
+}
+
+// A number that is not aligned never gets past the reader, and would be found.
+func TestAlignment(t *testing.T) {
+	h := &rpm.Header{}
+	h.SetString(rpm.Name, "abc")
+	h.SetInt32(rpm.Epoch, 1)
+	raw := h.Marshal(rpm.Region)
+	raw[16+16*2+11]--
+	if _, err := rpm.ParseHeader(raw); err == nil {
+		t.Error("the reader takes it")
+	}
+	f := &findings{found: map[string]Result{}}
+	form{raw, rpm.Region, "main header", f}.scan()
+	if f.found["C9"].Status != Fail {
+		t.Errorf("%+v", f.found)
 	}
 }
 
@@ -122,6 +142,12 @@ func TestSigner(t *testing.T) {
 		if r := run(c.context); r.Status != c.status || !strings.Contains(r.Message, c.message) {
 			t.Errorf("%s: %s, %s", name, r.Status, r.Message)
 		}
+	}
+	p := read(t, file)
+	remove(p.Signature, rpm.SigDSAHeader)
+	unsigned := Run(Subject{Header: p.Header, Raw: p.RawHeader, Package: p, Context: Context{Keys: openpgp.Keyring{k}, Now: day}}, Plain)
+	if r := statusOf(unsigned, "L7"); r.Status != Fail || r.Message != "header is not signed" {
+		t.Errorf("unsigned: %+v", r)
 	}
 	// Built after it was signed.
 	h.SetInt32(rpm.BuildTime, uint32(day.Unix())+1)

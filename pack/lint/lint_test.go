@@ -75,7 +75,7 @@ func signed(t *testing.T, h *rpm.Header) ([]byte, *openpgp.Key) {
 	return front, k
 }
 
-func read(t *testing.T, file []byte) *rpm.Package {
+func read(t testing.TB, file []byte) *rpm.Package {
 	t.Helper()
 	p, err := rpm.ReadHeaders(bytes.NewReader(file))
 	if err != nil {
@@ -162,6 +162,7 @@ func TestRules(t *testing.T) {
 		"ghost":                      {"P3", func(h *rpm.Header) { h.SetInt32(rpm.FileFlags, 0, 0, 64) }},
 		"other owner":                {"P3", func(h *rpm.Header) { h.SetStrings(rpm.FileUserName, []string{"root", "root", "user"}) }},
 		"one mode too few":           {"P2", func(h *rpm.Header) { h.SetInt16(rpm.FileModes, 0o040755, 0o100644) }},
+		"sizes as text":              {"L10", func(h *rpm.Header) { h.SetStrings(rpm.FileSizes, []string{"1", "2", "3"}) }},
 		"no files":                   {"L10", func(h *rpm.Header) { remove(h, rpm.BaseNames); remove(h, rpm.DirNames); remove(h, rpm.DirIndexes) }},
 		"provides its stock name":    {"L14", func(h *rpm.Header) { h.SetStrings(rpm.ProvideName, []string{"qubes-template"}) }},
 		"script's program":           {"L14", func(h *rpm.Header) { h.SetStrings(1086, []string{"/bin/sh"}) }},

@@ -37,7 +37,7 @@ type sampleFile struct {
 }
 
 // tarOf packs a file with GNU tar, sparse, and cuts the archive into parts.
-func tarOf(t *testing.T, name string, data []byte, cut int, args ...string) [][]byte {
+func tarOf(t testing.TB, name string, data []byte, cut int, args ...string) [][]byte {
 	t.Helper()
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, name))
@@ -60,7 +60,7 @@ func tarOf(t *testing.T, name string, data []byte, cut int, args ...string) [][]
 	return slices.Collect(slices.Chunk(archive, cut))
 }
 
-func run(t *testing.T, name string, args ...string) []byte {
+func run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var errors bytes.Buffer
@@ -81,7 +81,7 @@ func imageData() []byte {
 	return b
 }
 
-func newSample(t *testing.T) *sample {
+func newSample(t testing.TB) *sample {
 	parts := tarOf(t, "root.img", imageData(), 100<<10, "--format=gnu", "--sparse")
 	return &sample{header: good(), files: slices.Concat(partFiles(parts), []sampleFile{
 		{"template.conf", []byte("gui=1\nkernel=\nvirt-mode=pvh\nnet.fake-ip=10.0.0.1\n")},
@@ -107,7 +107,7 @@ func (s *sample) set(name, data string) {
 }
 
 // build makes the file.
-func (s *sample) build(t *testing.T) []byte {
+func (s *sample) build(t testing.TB) []byte {
 	t.Helper()
 	h := s.header
 	top := folder + "x"
@@ -155,7 +155,7 @@ func (s *sample) build(t *testing.T) []byte {
 	return s.sign(t, payload, archive)
 }
 
-func (s *sample) sign(t *testing.T, payload []byte, archive int) []byte {
+func (s *sample) sign(t testing.TB, payload []byte, archive int) []byte {
 	t.Helper()
 	raw := s.header.Marshal(rpm.Region)
 	var err error
@@ -173,7 +173,7 @@ func (s *sample) sign(t *testing.T, payload []byte, archive int) []byte {
 	return append(front, payload...)
 }
 
-func cpio(t *testing.T, name string, mode uint32, data []byte) []byte {
+func cpio(t testing.TB, name string, mode uint32, data []byte) []byte {
 	t.Helper()
 	head, err := rpm.CpioEntry{Name: name, Mode: mode, Links: 1, Size: int64(len(data))}.Head()
 	if err != nil {
@@ -273,6 +273,20 @@ func TestPayloadRules(t *testing.T) {
 			b := tarOf(t, "root.img", image, 1<<30, "--format=gnu", "--sparse")[0]
 			s.files = partFiles([][]byte{b[:80<<10]})
 		}, []string{"L12"}, "tar is cut off: it has 81408 of 159744 bytes of data"},
+		"size beyond its map": {func(s *sample) {
+			b := tarOf(t, "root.img", image, 1<<30, "--format=gnu", "--sparse")[0]
+			b[483+4]++ // 11 octal digits: more by 8^6
+			sum := 0
+			for i, c := range b[:512] {
+				if i < 148 || i >= 156 {
+					sum += int(c)
+				} else {
+					sum += ' '
+				}
+			}
+			copy(b[148:], fmt.Sprintf("%06o", sum))
+			s.files = partFiles([][]byte{b})
+		}, []string{"L12"}, "tar says the image has 1310720 bytes, and restores 1048576"},
 		"short first part": {func(s *sample) {
 			b := tarOf(t, "root.img", image, 1<<30, "--format=gnu", "--sparse")[0]
 			s.files = partFiles([][]byte{b[:100], b[100:]})
@@ -294,6 +308,16 @@ func TestPayloadRules(t *testing.T) {
 		}
 	}
 	s := newSample(t)
+	s.files = s.files[2:]
+	if r := statusOf(lintFile(t, s.build(t), Template).Results, "L12"); r.Status != Skip || r.Message != "payload holds no image" {
+		t.Errorf("no image: %s, %s", r.Status, r.Message)
+	}
+	s = newSample(t)
+	s.wrong = []byte("hello")
+	if r := statusOf(lintFile(t, s.build(t), Template).Results, "L12"); r.Status != Skip || r.Message != "payload cannot be read" {
+		t.Errorf("no payload: %s, %s", r.Status, r.Message)
+	}
+	s = newSample(t)
 	s.set("template.conf", "gui=yes\n")
 	if r := statusOf(lintFile(t, s.build(t), Template).Results, "L13"); r.Status != Warn || !strings.Contains(r.Message, `ignore the value "yes" of gui`) {
 		t.Errorf("odd value: %s, %s", r.Status, r.Message)
@@ -324,6 +348,17 @@ func TestDamagedFiles(t *testing.T) {
 	bad[int(r.Package.HeaderStart())+len(r.Package.RawHeader)-50] ^= 1 // in a string
 	if list := lintFile(t, bad, Template, s.key).Results; statusOf(list, "C42").Status != Fail || statusOf(list, "L7").Status != Fail {
 		t.Errorf("flipped bit in the header: %v", Join(list))
+	}
+	p := read(t, file)
+	p.Signature.SetInt32(rpm.SigPayloadSize, 5)
+	bad = slices.Concat(p.Lead[:], p.Signature.Marshal(rpm.SigRegion), file[p.HeaderStart():])
+	if m := statusOf(lintFile(t, bad, Template, s.key).Results, "P4"); m.Status != Warn || !strings.Contains(m.Message, "the signature header says 5") {
+		t.Errorf("%+v", m)
+	}
+	p.Signature.SetInt32(rpm.SigPayloadSize, 0) // as a canonicaliser leaves it
+	bad = slices.Concat(p.Lead[:], p.Signature.Marshal(rpm.SigRegion), file[p.HeaderStart():])
+	if m := statusOf(lintFile(t, bad, Template, s.key).Results, "P4"); m.Status != Pass {
+		t.Errorf("%+v", m)
 	}
 	for _, n := range []int{0, 50, 96, 3000, 4500} {
 		_, err := File(context.Background(), bytes.NewReader(file[:n]), int64(n), Template, Context{})

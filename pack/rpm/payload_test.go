@@ -360,7 +360,7 @@ func pipe(t *testing.T, tool string, data []byte) []byte {
 // xz with its checks, several blocks, several streams and padding between them.
 func TestXZ(t *testing.T) {
 	var data []byte
-	for i := range 20000 {
+	for i := range 3000 {
 		data = fmt.Appendln(data, i)
 	}
 	read := func(b []byte) ([]byte, error) {
@@ -371,7 +371,7 @@ func TestXZ(t *testing.T) {
 		defer r.Close()
 		return io.ReadAll(r)
 	}
-	for _, tool := range []string{"xz", "xz -C crc32", "xz -C crc64", "xz -C sha256", "xz -C none", "xz --block-size=10000", "xz -0", "xz -9", "xz -T2 --block-size=10000"} {
+	for _, tool := range []string{"xz", "xz -C crc32", "xz -C crc64", "xz -C sha256", "xz -C none", "xz --block-size=4000", "xz -0 --block-size=4000", "xz -9", "xz -T2 --block-size=4000"} {
 		b := pipe(t, tool, data)
 		if got, err := read(b); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes, %v", tool, len(got), err)
@@ -380,14 +380,17 @@ func TestXZ(t *testing.T) {
 		if got, err := read(two); err != nil || len(got) != 2*len(data) {
 			t.Errorf("%s, two streams: %d bytes, %v", tool, len(got), err)
 		}
+		if !strings.Contains(tool, "-0") { // the others take large windows, and time
+			continue
+		}
 		for i := range b { // no damage gives other data
+			if i > 100 && i < len(b)-200 && i%37 > 0 {
+				continue
+			}
 			bad := bytes.Clone(b)
 			bad[i] ^= 1
-			if got, err := read(bad); err == nil && tool != "xz -C none" && !bytes.Equal(got, data) {
+			if got, err := read(bad); err == nil && !bytes.Equal(got, data) {
 				t.Errorf("%s, byte %d: other data, no error", tool, i)
-			}
-			if i > 100 && i < len(b)-100 {
-				break
 			}
 		}
 	}
