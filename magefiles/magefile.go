@@ -17,6 +17,27 @@ import (
 	"colophon/publish"
 )
 
+// Pack makes the packages of the configured templates in a folder, and publishes nothing.
+//
+// It prints for each package: file, name, digests, sizes, frames and seconds.
+// SOURCE_DATE_EPOCH replaces the date of all definitions.
+func Pack(
+	ctx context.Context,
+	template *string, // name of the only one to pack
+	nfpm *string, // an nfpm.yaml to pack instead
+	out *string, // folder, default build
+	json *bool, // print the result as one JSON document
+) {
+	ctx, stop := onTerm(ctx)
+	defer stop()
+	o, err := packOptions(value(template), value(nfpm), value(out))
+	if err != nil {
+		exit(err)
+	}
+	result, err := publish.Pack(ctx, o)
+	print(result, json, err)
+}
+
 // Publish packs what is new, logs it, signs it and uploads it.
 //
 // It may be run again at any time: with nothing new it changes nothing, and a
@@ -53,6 +74,25 @@ func Audit(
 		Address: address, KeyFile: value(key), Now: time.Now(), Grace: value(grace), Report: newReporter(),
 	})
 	print(report, json, err)
+}
+
+// Inspect shows what is in a package file, and by which rules it fails.
+//
+// The package is read and verified as a whole. Exit code 1 says that a rule fails.
+func Inspect(
+	ctx context.Context,
+	file string,
+	key *string, // OpenPGP key that should have signed it, such as keys/*.asc of a public tree
+	profile *string, // template (default), stock or plain
+	json *bool, // print everything as one JSON document
+) {
+	ctx, stop := onTerm(ctx)
+	defer stop()
+	found, err := publish.Inspect(ctx, publish.InspectOptions{
+		File: file, KeyFile: value(key), Profile: value(profile), Now: time.Now(),
+	})
+	print(found, json, err)
+	exit(found.Err())
 }
 
 // Serve shows the public tree on this machine, as object storage would.

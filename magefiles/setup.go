@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -37,6 +38,15 @@ func options() (publish.Options, error) {
 	date, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	return publish.Options{
 		Config: c, Now: time.Now, Random: rand.Reader, Date: date, Version: version, Report: newReporter(),
+	}, err
+}
+
+// packOptions are those of options, for packing alone.
+func packOptions(template, nfpm, out string) (publish.PackOptions, error) {
+	o, err := options()
+	return publish.PackOptions{
+		Config: o.Config, Template: template, NFPM: nfpm, Out: cmp.Or(out, "build"),
+		Now: o.Now, Random: o.Random, Date: o.Date, Report: o.Report,
 	}, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goreleaser/nfpm/v2"
+	"github.com/goreleaser/nfpm/v2/files"
 	"go.yaml.in/yaml/v3"
 
 	"colophon/pack/rpm"
@@ -53,18 +54,6 @@ func (d *Date) UnmarshalYAML(n *yaml.Node) error {
 		}
 	}
 	return fmt.Errorf("line %d: date %q is neither 2006-01-02 nor 2006-01-02T15:04:05Z", n.Line, n.Value)
-}
-
-// Compression chooses how frames are cut and compressed.
-type Compression struct {
-	Codec string `yaml:"codec"` // "zstd" (default)
-	Level int    `yaml:"level"` // 1 to 4, default 2
-	Frame Bytes  `yaml:"frame"` // average frame, 64KiB to 4MiB, default 1MiB
-}
-
-// String is the choice with its defaults, in the words of template.yaml.
-func (c Compression) String() string {
-	return fmt.Sprintf("codec: %s, level: %d, frame: %d", c.Codec, c.Level, c.Frame)
 }
 
 // Bytes is a size: a number of bytes, or a whole number with KiB, MiB or GiB.
@@ -116,7 +105,7 @@ var (
 )
 
 const (
-	maxSideFile = 1 << 20
+	maxSideFile = 1 << 20 // also of a script
 	minFrame    = 64 << 10
 	maxFrame    = 4 << 20
 )
@@ -135,18 +124,6 @@ func LoadDefinition(file string) (*Definition, error) {
 	d.Summary = strings.TrimRight(d.Summary, "\n")
 	d.Compression.setDefaults()
 	return d, d.check()
-}
-
-func (c *Compression) setDefaults() {
-	if c.Codec == "" {
-		c.Codec = "zstd"
-	}
-	if c.Level == 0 {
-		c.Level = 2
-	}
-	if c.Frame == 0 {
-		c.Frame = 1 << 20
-	}
 }
 
 func (d *Definition) check() error {
@@ -205,19 +182,6 @@ func (d *Definition) check() error {
 	return d.Compression.check(bad)
 }
 
-func (c Compression) check(bad func(key, reason, advice string) error) error {
-	if c.Codec != "zstd" {
-		return bad("compression.codec", fmt.Sprintf("%q is not known", c.Codec), "use zstd")
-	}
-	if c.Level < 1 || c.Level > 4 {
-		return bad("compression.level", fmt.Sprintf("%d is out of range", c.Level), "use 1 (fastest) to 4 (smallest)")
-	}
-	if c.Frame < minFrame || c.Frame > maxFrame {
-		return bad("compression.frame", fmt.Sprintf("%d is out of range", c.Frame), "use 64KiB to 4MiB")
-	}
-	return nil
-}
-
 // checkText holds a string to what template listings survive: printable ASCII
 // without the field separator.
 func checkText(s string, lines bool) error {
@@ -240,7 +204,7 @@ func checkText(s string, lines bool) error {
 
 // NEVRA is the name of the package.
 func (d *Definition) NEVRA() rpm.NEVRA {
-	return rpm.NEVRA{Name: "qubes-template-" + d.Name, Version: d.Version, Release: d.Release, Arch: "noarch"}
+	return rpm.NEVRA{Name: templatePrefix + d.Name, Version: d.Version, Release: d.Release, Arch: "noarch"}
 }
 
 // Digest is the SHA-256 of template.yaml, hex.
@@ -263,44 +227,51 @@ func (d *Definition) OpenLog() (*os.File, error) {
 	return f, nil
 }
 
-// SideFile is a small file beside the image.
-type SideFile struct {
-	Name string
-	Data []byte
-}
+// File is the path of the template.yaml.
+func (d *Definition) File() string { return d.path }
 
-// SHA256 is the file's digest, hex.
-func (f SideFile) SHA256() string {
-	sum := sha256.Sum256(f.Data)
-	return hex.EncodeToString(sum[:])
-}
-
-// SideFiles reads the definition's files, sorted by name.
-func (d *Definition) SideFiles() ([]SideFile, error) {
-	var list []SideFile
+// Info is the definition in nfpm's words: metadata, a folder, the side files and
+// the image as contents. A time at that is not zero replaces the date. All files
+// are looked at, and only the image's content may still be wrong.
+func (d *Definition) Info(at time.Time) (*nfpm.Info, error) {
+	if at.IsZero() {
+		at = d.Date.Time
+	}
+	top := folder + d.Name
+	contents := files.Contents{{Destination: top, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755}}}
+	add := func(source, name string) {
+		contents = append(contents, &files.Content{
+			Source: source, Destination: top + "/" + name, FileInfo: &files.ContentFileInfo{Mode: 0o644},
+		})
+	}
+	image, err := filepath.EvalSymlinks(d.Resolve(d.Image))
+	if err == nil {
+		var f *os.File
+		if f, _, err = openRegular(image); err == nil {
+			f.Close()
+		}
+	}
+	if err != nil {
+		return nil, &InputError{d.Resolve(d.Image), 0, "image cannot be read: " + reason(err), "check image: in " + d.path}
+	}
+	add(image, imageName)
 	for _, name := range d.Files {
-		data, err := readSmall(d.Resolve(name))
+		source, err := resolveInside(filepath.Dir(d.path), d.Resolve(name))
+		if err == nil {
+			_, err = readRegular(source, maxSideFile)
+		}
 		if err != nil {
 			return nil, &InputError{d.Resolve(name), 0, "cannot be read: " + reason(err), "check files: in " + d.path}
 		}
-		list = append(list, SideFile{path.Base(name), data})
+		add(source, path.Base(name))
 	}
-	slices.SortFunc(list, func(a, b SideFile) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
-}
-
-func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSideFile+1))
-	if err == nil && len(data) > maxSideFile {
-		err = fmt.Errorf("is larger than %d bytes", maxSideFile)
-	}
-	return data, err
+	n := d.NEVRA()
+	return &nfpm.Info{
+		Name: n.Name, Version: n.Version, VersionSchema: "none", Release: n.Release, Arch: "all", Platform: "linux",
+		Description: d.Description, Homepage: d.URL, License: d.License, MTime: at, DisableGlobbing: true,
+		Overridables: nfpm.Overridables{
+			Contents: contents,
+			RPM:      nfpm.RPM{Summary: d.Summary, Compression: d.Compression.word()},
+		},
+	}, nil
 }

@@ -1,9 +1,6 @@
 package pack
 
-import (
-	"crypto/sha256"
-	"hash/crc32"
-)
+import "hash/crc32"
 
 // Frame cuts ("cut format 1"), a rule a stranger can follow:
 //
@@ -59,8 +56,8 @@ func (c *cutter) add(block []byte) bool {
 
 // frame is one planned piece of image data.
 type frame struct {
-	size   int32
-	digest [sha256.Size]byte // of the uncompressed data
+	size int32
+	sum  uint64 // by which the second read knows its data again
 }
 
 // extent is a stretch of the image that holds data.

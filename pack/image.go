@@ -1,18 +1,18 @@
 package pack
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
+
+	"colophon/pack/rpm"
 )
 
 // blockSize is the unit of holes and of frame cuts, in image coordinates: the
@@ -32,40 +32,43 @@ var zeroBlock [blockSize]byte
 type image struct {
 	path  string
 	file  *os.File
-	codec string // "", "zst" or "gz"
+	codec string // "", "zstd", "gzip" or "xz"
 	size  int64  // of the file as it lies on disk
 	mtime time.Time
 }
 
-// foreign are the image formats people have at hand besides raw ones.
+// foreign are formats that people have at hand besides raw images, by the bytes
+// they have at an offset, with the command that makes a raw image of FILE.
 var foreign = []struct {
-	magic  string
-	offset int64
-	name   string
-	format string // qemu-img's name
+	magic   string
+	offset  int
+	name    string
+	command string
 }{
-	{"QFI\xfb", 0, "qcow2", "qcow2"}, {"KDMV", 0, "VMDK", "vmdk"}, {"# Disk DescriptorFile", 0, "VMDK", "vmdk"},
-	{"vhdxfile", 0, "VHDX", "vhdx"}, {"conectix", 0, "VHD", "vpc"}, {"<<< ", 0, "VDI", "vdi"}, {"QED\x00", 0, "QED", "qed"},
+	{"QFI\xfb", 0, "qcow2", "qemu-img convert -f qcow2 -O raw FILE root.img"},
+	{"KDMV", 0, "VMDK", "qemu-img convert -f vmdk -O raw FILE root.img"},
+	{"# Disk DescriptorFile", 0, "VMDK", "qemu-img convert -f vmdk -O raw FILE root.img"},
+	{"vhdxfile", 0, "VHDX", "qemu-img convert -f vhdx -O raw FILE root.img"},
+	{"conectix", 0, "VHD", "qemu-img convert -f vpc -O raw FILE root.img"},
+	{"<<< ", 0, "VDI", "qemu-img convert -f vdi -O raw FILE root.img"},
+	{"QED\x00", 0, "QED", "qemu-img convert -f qed -O raw FILE root.img"},
+	{"ustar", 257, "tar", "tar -xSf FILE root.img"},
+	{"BZh", 0, "bzip2", "bzip2 -dc FILE > root.img"},
+	{"\x04\x22\x4d\x18", 0, "lz4", "lz4 -dc FILE > root.img"},
+	{"LZIP", 0, "lzip", "lzip -dc FILE > root.img"},
+	{"PK\x03\x04", 0, "zip", "unzip -p FILE > root.img"},
+	{"7z\xbc\xaf\x27\x1c", 0, "7z", "7z x -so FILE > root.img"},
 }
 
 func openImage(path string) (*image, error) {
 	bad := func(reason, advice string) error { return &InputError{path, 0, reason, advice} }
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, bad("image cannot be read: "+reason(err), "check image: in the definition")
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		err = bad("image cannot be read: "+reason(err), "check image: in the definition")
-	case !info.Mode().IsRegular():
-		err = bad("image is not a regular file", "copy it into a file first")
-	case info.Size() == 0:
-		err = bad("image is empty", "was the build interrupted?")
-	}
-	if err != nil {
+	if info.Size() == 0 {
 		f.Close()
-		return nil, err
+		return nil, bad("image is empty", "was the build interrupted?")
 	}
 	im := &image{path: path, file: f, size: info.Size(), mtime: info.ModTime()}
 	head := make([]byte, 512)
@@ -77,17 +80,16 @@ func openImage(path string) (*image, error) {
 	head = head[:n]
 	switch {
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		im.codec = "zst"
+		im.codec = "zstd"
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		im.codec = "gz"
+		im.codec = "gzip"
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		f.Close()
-		return nil, bad("image is compressed with xz", "recompress it: xz -dc "+path+" | zstd -o root.img.zst")
+		im.codec = "xz"
 	}
 	for _, x := range foreign {
-		if bytes.HasPrefix(head, []byte(x.magic)) {
+		if x.offset < len(head) && bytes.HasPrefix(head[x.offset:], []byte(x.magic)) {
 			f.Close()
-			return nil, bad("image is in the format "+x.name+", not raw", fmt.Sprintf("convert it: qemu-img convert -f %s -O raw %s root.img", x.format, path))
+			return nil, bad("image is in the format "+x.name+", not raw", "convert it: "+strings.Replace(x.command, "FILE", path, 1))
 		}
 	}
 	return im, nil
@@ -161,17 +163,28 @@ func (im *image) nextData(at int64) (start, end int64) {
 	return start, min((end+blockSize-1)/blockSize*blockSize, im.size)
 }
 
+// scanStream takes a stream of one of the compressed formats. Its reader has
+// rpm's limits for windows and dictionaries, and sees to it that the stream is
+// whole.
 func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []byte) error) (int64, error) {
-	r, err := im.decompress()
+	bad := func(err error) error {
+		text := err.Error()
+		var format *rpm.FormatError
+		if errors.As(err, &format) {
+			text = format.Reason
+		}
+		return &InputError{im.path, 0, "compressed image cannot be read: " + text, "the file is damaged or cut off: try " + im.codec + " -t"}
+	}
+	r, err := rpm.Decompress(im.codec, io.NewSectionReader(im.file, 0, im.size))
 	if err != nil {
-		return 0, &InputError{im.path, 0, "compressed image cannot be read: " + err.Error(), "check the file: " + im.codec + " -t"}
+		return 0, bad(err)
 	}
 	defer r.Close()
 	for at := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		n, err := io.ReadFull(r, buf)
+		n, err := fill(r, buf)
 		if n > 0 {
 			if err := data(at, buf[:n]); err != nil {
 				return 0, err
@@ -179,29 +192,21 @@ func (im *image) scanStream(ctx context.Context, buf []byte, data func(int64, []
 			at += int64(n)
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && im.atEnd(r):
+		case err == io.EOF: // exactly: of a stream that is cut off readers say something like it
 			return at, nil
 		case err != nil:
-			return 0, &InputError{im.path, 0, "compressed image cannot be read: " + err.Error(), "the file is damaged or cut off"}
+			return 0, bad(err)
 		}
 	}
 }
 
-// atEnd tells a short last piece from a stream that is cut off: io.ReadFull
-// reports both as unexpected end.
-func (im *image) atEnd(r io.Reader) bool {
-	_, err := r.Read(make([]byte, 1))
-	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-func (im *image) decompress() (io.ReadCloser, error) {
-	in := bufio.NewReaderSize(io.NewSectionReader(im.file, 0, im.size), 1<<18)
-	if im.codec == "gz" {
-		return gzip.NewReader(in)
+// fill reads until the buffer is full and returns the reader's own error, where
+// io.ReadFull would call the end of the stream unexpected.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
 	}
-	d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<27))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
+	return n, err
 }

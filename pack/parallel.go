@@ -18,8 +18,8 @@ func ordered[J, R any](ctx context.Context, produce func(ctx context.Context, yi
 		done chan R
 	}
 	workers := runtime.GOMAXPROCS(0)
-	queue := make(chan task)              // to the workers
-	order := make(chan chan R, 2*workers) // to the consumer
+	queue := make(chan task)            // to the workers
+	order := make(chan chan R, workers) // to the consumer
 
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -71,4 +71,36 @@ func ordered[J, R any](ctx context.Context, produce func(ctx context.Context, yi
 	}
 	group.Wait()
 	return context.Cause(ctx)
+}
+
+// together runs functions at the same time and returns when all are done.
+func together(lanes ...func()) {
+	var group sync.WaitGroup
+	for _, f := range lanes[1:] {
+		group.Go(f)
+	}
+	lanes[0]()
+	group.Wait()
+}
+
+// pool keeps the buffers of frames that are in flight.
+type pool struct{ free sync.Pool }
+
+// get returns a piece with room for size bytes of data.
+func (p *pool) get(size int) *piece {
+	x, _ := p.free.Get().(*piece)
+	if x == nil {
+		x = &piece{}
+	}
+	if cap(x.data) < size {
+		x.data = make([]byte, 0, size)
+	}
+	return x
+}
+
+func (p *pool) put(x *piece) {
+	if x.want != nil {
+		*x = piece{data: x.data[:0], buffer: x.buffer}
+		p.free.Put(x)
+	}
 }

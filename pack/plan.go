@@ -2,69 +2,57 @@ package pack
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"sync"
-
-	"colophon/pack/rpm"
+	"hash/maphash"
 )
 
 // Parts of the image as files of the package.
 const (
-	partSize = 1 << 30 // clients need files below 4 GiB; 1 GiB is what stock templates have
+	maxPart  = 1 << 30 // clients need files below 4 GiB; 1 GiB is what stock templates have
 	maxParts = 100     // the client's extraction knows two digits
 )
 
-// plan is what the first read of an image finds: everything about the payload
-// but the compressed bytes. Its size is a few dozen bytes per frame and extent.
+// plan is what the first read of an image finds: where its frames and extents
+// are, and by which check sums the second read knows that the image is still the
+// same. Its size is 16 bytes per frame and extent.
 type plan struct {
 	size    int64 // of the image
 	data    int64 // of the extents together
 	extents []extent
 	frames  []frame
+	seed    maphash.Seed // of the sums; they stay in this process
 }
 
-// planImage reads the image once.
+// planImage reads the image once. A digest of every frame is the second read's
+// work; here a sum that costs a tenth of it is enough to notice a change.
 func planImage(ctx context.Context, im *image, average int) (*plan, error) {
-	p := &plan{}
-	buffers := sync.Pool{New: func() any { return make([]byte, 0, average*maxMultiple) }}
-	produce := func(ctx context.Context, yield func([]byte) error) error {
-		cut := newCutter(average)
-		open := buffers.Get().([]byte)[:0]
-		s := splitter{data: func(block []byte) error {
-			open = append(open, block...)
-			if !cut.add(block) {
-				return nil
-			}
-			full := open
-			open = buffers.Get().([]byte)[:0]
-			return yield(full)
-		}}
-		size, err := im.scan(ctx, s.take)
-		if err == nil && len(open) > 0 {
-			err = yield(open)
+	p := &plan{seed: maphash.MakeSeed()}
+	var sum maphash.Hash
+	sum.SetSeed(p.seed)
+	cut := newCutter(average)
+	size := 0 // of the open frame
+	end := func() {
+		p.frames = append(p.frames, frame{int32(size), sum.Sum64()})
+		p.data += int64(size)
+		size = 0
+		sum.Reset()
+	}
+	s := splitter{data: func(block []byte) error {
+		sum.Write(block)
+		size += len(block)
+		if cut.add(block) {
+			end()
 		}
-		p.size, p.extents = size, s.extents
-		return err
-	}
-	type hashed struct {
-		frame
-		buffer []byte
-	}
-	err := ordered(ctx, produce,
-		func(data []byte) (hashed, error) {
-			return hashed{frame{int32(len(data)), sha256.Sum256(data)}, data}, nil
-		},
-		func(h hashed) error {
-			p.frames = append(p.frames, h.frame)
-			p.data += int64(h.size)
-			//lint:ignore SA6002 a slice header a frame does not matter
-			buffers.Put(h.buffer)
-			return nil
-		})
-	if err != nil {
+		return nil
+	}}
+	var err error
+	if p.size, err = im.scan(ctx, s.take); err != nil {
 		return nil, err
 	}
+	if size > 0 {
+		end()
+	}
+	p.extents = s.extents
 	if p.data == 0 {
 		return nil, &InputError{im.path, 0, "image holds nothing but zeros", "was the build interrupted?"}
 	}
@@ -82,8 +70,8 @@ type part struct {
 }
 
 // parts divides the tar stream. A part ends at the last frame boundary within
-// 1 GiB, so that no frame is ever cut by a part.
-func (p *plan) parts(mtime int64) ([]part, error) {
+// size (maxPart), so that no frame is ever cut by a part.
+func (p *plan) parts(mtime, partSize int64) ([]part, error) {
 	head := tarHead(p.size, p.extents, mtime)
 	end := tarEnd(p.data)
 	list := []part{{head: head, size: int64(len(head))}}
@@ -106,7 +94,7 @@ func (p *plan) parts(mtime int64) ([]part, error) {
 	last.frames, last.tail = p.frames[first:], end
 	last.size += int64(len(end))
 	if len(list) > maxParts {
-		return nil, fmt.Errorf("image needs %d parts of 1 GiB; clients read at most %d", len(list), maxParts)
+		return nil, fmt.Errorf("image needs %d parts; clients read at most %d", len(list), maxParts)
 	}
 	if list[0].size > partSize {
 		return nil, fmt.Errorf("image has %d extents; their map does not fit into one part", len(p.extents))
@@ -115,11 +103,4 @@ func (p *plan) parts(mtime int64) ([]part, error) {
 		list[i].name = fmt.Sprintf("root.img.part.%02d", i)
 	}
 	return list, nil
-}
-
-// entry is one file of the package in archive order.
-type entry struct {
-	cpio rpm.CpioEntry
-	part *part  // image data, or
-	data []byte // a side file
 }

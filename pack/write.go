@@ -6,45 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/maphash"
 	"slices"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"colophon/pack/rpm"
 )
 
 // writer makes the payload from a plan and a second read of the image.
 type writer struct {
-	im       *image
+	im       *image // nil in a package without one; then plan is empty
 	plan     *plan
 	list     []entry
 	out      Output
 	offset   int64 // of the payload in out
-	encoder  *zstd.Encoder
+	z        compressor
+	largest  int // frame, in bytes
+	known    *known
 	progress func(done, total int64)
 
-	compressed hash.Hash // of the payload
-	tar        hash.Hash // of the parts together
-	file       hash.Hash // of the current part
-	size       int64     // of the payload so far
-	archive    int64     // of the uncompressed payload so far
-	done       int64     // image data so far
-	digests    []string  // of the files, in order
-}
-
-func newWriter(d *Definition, im *image, p *plan, list []entry, out Output, offset int64, progress func(done, total int64)) (*writer, error) {
-	encoder, err := d.Compression.codec().encoder(int(d.Compression.Frame) * maxMultiple)
-	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", d.Compression.codec().ID(), err)
-	}
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
-	return &writer{
-		im: im, plan: p, list: list, out: out, offset: offset, encoder: encoder, progress: progress,
-		compressed: sha256.New(), tar: sha256.New(), file: sha256.New(),
-	}, nil
+	compressed hash.Hash    // of the payload
+	written    maphash.Hash // of the payload, to know it again when it is read back
+	tar        hash.Hash    // of the parts together
+	file       hash.Hash    // of the current part; nil in the first, where it would be tar
+	size       int64        // of the payload so far
+	archive    int64        // of the uncompressed payload so far
+	done       int64        // image data so far
+	reused     int
+	parts      []string // digests, in order
+	segments   []Segment
 }
 
 // piece is one frame of the payload: container bytes or image data. What it
@@ -52,31 +41,23 @@ func newWriter(d *Definition, im *image, p *plan, list []entry, out Output, offs
 type piece struct {
 	data   []byte // uncompressed
 	want   *frame // image data: what the first read saw
-	packed []byte
-	steps  []step // container bytes: what they mean for digests
+	digest [sha256.Size]byte
+	packed []byte // the frame
+	reused bool   // packed was stored before, and belongs to its store
+	buffer []byte // for packed, to be used again
+	steps  []step // container bytes: which of them are the tar's
 }
 
-// step is a stretch of container bytes.
+// step is a stretch of tar bytes, which counts into the current part.
 type step struct {
 	data []byte
-	kind stepKind
+	last bool // of its part
 }
-
-type stepKind int
-
-const (
-	stepArchive stepKind = iota // cpio bytes: in no file
-	stepTar                     // tar bytes: in the current part
-	stepFolder                  // ends a member without content
-	stepPart                    // ends a part
-	stepSide                    // a whole side file
-)
 
 // payload writes all frames. Compression runs on all cores; everything else
 // happens in order.
 func (w *writer) payload(ctx context.Context) error {
-	defer w.encoder.Close()
-	frames := newPool(int(w.plan.largest()))
+	frames := &pool{}
 	err := ordered(ctx,
 		func(ctx context.Context, yield func(*piece) error) error { return w.produce(ctx, frames, yield) },
 		w.compress,
@@ -88,7 +69,7 @@ func (w *writer) payload(ctx context.Context) error {
 	if errors.Is(err, errFrame) {
 		return errChanged(w.im.path)
 	}
-	if err != nil {
+	if err != nil || w.im == nil {
 		return err
 	}
 	return w.im.unchanged()
@@ -101,26 +82,32 @@ func (w *writer) produce(ctx context.Context, frames *pool, yield func(*piece) e
 	if err != nil {
 		return err
 	}
+	if w.im == nil {
+		return w.yieldContainer(last, yield)
+	}
 	at := 0 // the frame being filled
-	open := frames.get()
+	var open *piece
 	s := splitter{data: func(block []byte) error {
 		if at == len(w.plan.frames) {
 			return errFrame
 		}
 		want := &w.plan.frames[at]
+		if open == nil {
+			open = frames.get(int(want.size))
+		}
 		open.data = append(open.data, block...)
 		if len(open.data) < int(want.size) {
 			return nil
 		}
 		open.want = want
 		if c := before[at]; c != nil {
-			if err := yield(c); err != nil {
+			if err := w.yieldContainer(c, yield); err != nil {
 				return err
 			}
 		}
 		at++
 		full := open
-		open = frames.get()
+		open = nil
 		return yield(full)
 	}}
 	size, err := w.im.scan(ctx, s.take)
@@ -130,104 +117,136 @@ func (w *writer) produce(ctx context.Context, frames *pool, yield func(*piece) e
 	if size != w.plan.size || at != len(w.plan.frames) || !slices.Equal(s.extents, w.plan.extents) {
 		return errFrame
 	}
-	return yield(last)
+	return w.yieldContainer(last, yield)
+}
+
+// yieldContainer cuts container bytes into frames of at most the largest size.
+func (w *writer) yieldContainer(p *piece, yield func(*piece) error) error {
+	for len(p.data) > w.largest {
+		if err := yield(&piece{data: p.data[:w.largest]}); err != nil {
+			return err
+		}
+		p.data = p.data[w.largest:]
+	}
+	return yield(p)
 }
 
 // container makes the pieces that are not image data: those that stand before
 // a frame, by the frame's index, and the one behind the last frame.
 func (w *writer) container() (before map[int]*piece, last *piece, err error) {
 	before, last = map[int]*piece{}, &piece{}
-	add := func(kind stepKind, data []byte) {
-		last.data = append(last.data, data...)
-		last.steps = append(last.steps, step{data, kind})
-	}
 	frame := 0
 	for _, e := range w.list {
+		if e.ghost {
+			continue
+		}
 		head, err := e.cpio.Head()
 		if err != nil {
 			return nil, nil, err
 		}
-		add(stepArchive, head)
-		switch {
-		case e.part != nil:
-			add(stepTar, e.part.head)
+		last.data = append(last.data, head...)
+		last.data = append(last.data, e.data...)
+		if p := e.part; p != nil {
+			last.data = append(last.data, p.head...)
+			last.steps = append(last.steps, step{p.head, false})
 			before[frame], last = last, &piece{}
-			frame += len(e.part.frames)
-			add(stepTar, e.part.tail)
-			add(stepPart, nil)
-		case e.cpio.Mode == dirMode:
-			add(stepFolder, nil)
-		default:
-			add(stepSide, e.data)
+			frame += len(p.frames)
+			last.data = append(last.data, p.tail...)
+			last.steps = append(last.steps, step{p.tail, true})
 		}
-		add(stepArchive, make([]byte, rpm.CpioPadding(e.cpio.Size)))
+		last.data = append(last.data, make([]byte, rpm.CpioPadding(e.cpio.Size))...)
 	}
-	add(stepArchive, rpm.CpioTrailer())
+	last.data = append(last.data, rpm.CpioTrailer()...)
 	return before, last, nil
 }
 
 // compress runs on all cores.
 func (w *writer) compress(p *piece) (*piece, error) {
-	if p.want != nil && sum256(p.data) != p.want.digest {
+	if p.want != nil && maphash.Bytes(w.plan.seed, p.data) != p.want.sum {
 		return nil, errFrame
 	}
-	p.packed = w.encoder.EncodeAll(p.data, p.packed[:0])
+	p.digest = sha256.Sum256(p.data)
+	if p.want != nil {
+		stored, ok, err := w.known.find(p)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			p.packed, p.reused = stored, true
+			return p, nil
+		}
+	}
+	var err error
+	if p.buffer, err = w.z.compress(p.buffer, p.data); err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	p.packed = p.buffer
 	return p, nil
 }
 
 // consume writes one piece and feeds the digests.
 func (w *writer) consume(p *piece) error {
-	if _, err := w.out.WriteAt(p.packed, w.offset+w.size); err != nil {
-		return fmt.Errorf("write payload: %w", err)
+	var failed error
+	write := func() {
+		_, failed = w.out.WriteAt(p.packed, w.offset+w.size)
+		w.written.Write(p.packed)
+		w.compressed.Write(p.packed)
 	}
-	w.compressed.Write(p.packed)
-	w.size += int64(len(p.packed))
-	w.archive += int64(len(p.data))
-	if p.want != nil {
-		w.tar.Write(p.data)
-		w.file.Write(p.data)
+	if p.want == nil {
+		write()
+	} else {
+		lanes := []func(){write, func() { w.tar.Write(p.data) }}
+		if w.file != nil {
+			lanes = append(lanes, func() { w.file.Write(p.data) })
+		}
+		together(lanes...)
 		w.done += int64(len(p.data))
 		w.progress(w.done, w.plan.data)
-		return nil
 	}
+	if failed != nil {
+		return fmt.Errorf("write payload: %w", failed)
+	}
+	w.segments = append(w.segments, Segment{
+		Offset: w.size, Size: int64(len(p.packed)), Open: int64(len(p.data)), Digest: p.digest, Frame: p.want != nil, Reused: p.reused,
+	})
+	if p.reused {
+		w.reused++
+	}
+	w.size += int64(len(p.packed))
+	w.archive += int64(len(p.data))
 	for _, s := range p.steps {
-		switch s.kind {
-		case stepTar:
-			w.tar.Write(s.data)
+		w.tar.Write(s.data)
+		if w.file != nil {
 			w.file.Write(s.data)
-		case stepSide:
-			w.digests = append(w.digests, SideFile{Data: s.data}.SHA256())
-		case stepFolder:
-			w.digests = append(w.digests, "")
-		case stepPart:
-			w.digests = append(w.digests, hexSum(w.file))
-			w.file.Reset()
+		}
+		if s.last {
+			w.endPart()
 		}
 	}
 	return nil
 }
 
-// largest is the size of the largest frame.
-func (p *plan) largest() int32 {
-	var n int32
-	for _, f := range p.frames {
-		n = max(n, f.size)
+// endPart takes the digest of the current part. The first part starts where the
+// tar stream starts, so that one hash serves both up to its end.
+func (w *writer) endPart() {
+	if w.file == nil {
+		w.parts = append(w.parts, hexSum(w.tar))
+		w.file = sha256.New()
+		return
 	}
-	return n
+	w.parts = append(w.parts, hexSum(w.file))
+	w.file.Reset()
 }
 
-// pool keeps the buffers of frames that are in flight.
-type pool struct{ free sync.Pool }
-
-func newPool(size int) *pool {
-	return &pool{sync.Pool{New: func() any { return &piece{data: make([]byte, 0, size)} }}}
-}
-
-func (p *pool) get() *piece { return p.free.Get().(*piece) }
-
-func (p *pool) put(x *piece) {
-	if x.want != nil {
-		x.data, x.want = x.data[:0], nil
-		p.free.Put(x)
+// digests of all files in order, known when the payload is written.
+func (w *writer) digests() []string {
+	list := make([]string, len(w.list))
+	part := 0
+	for i, e := range w.list {
+		if list[i] = e.digest(); e.part != nil {
+			list[i] = w.parts[part]
+			part++
+		}
 	}
+	return list
 }

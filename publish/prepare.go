@@ -39,12 +39,8 @@ func (r *run) date(d *pack.Definition) time.Time {
 // from outside the key's life.
 func (r *run) checkDates(list []*pack.Definition) error {
 	for _, d := range list {
-		at := r.date(d)
-		if at.After(r.now()) {
-			return r.config.bad(fmt.Sprintf("date of %s is %s, in the future", d.NEVRA(), at.Format(time.RFC3339)), "clients refuse such a signature: correct the date or the clock")
-		}
-		if err := r.keys.PackageKey.Usable(at); err != nil {
-			return r.config.bad(err.Error(), "correct the date of "+d.NEVRA().String()+", or use another key")
+		if err := r.config.checkDate(d.NEVRA().String(), r.date(d), r.now(), r.keys.PackageKey); err != nil {
+			return err
 		}
 	}
 	if err := r.keys.MetadataKey.Usable(r.now()); err != nil {

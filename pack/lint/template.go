@@ -1,157 +1,136 @@
 package lint
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"colophon/pack/rpm"
 )
 
-// Names and patterns of qvm-template and qvm-template-repo-query.
+// Where templates lie, and the bounds of their parts: larger files break some
+// readers of packages, and the client's extraction knows two digits.
 const (
-	namePrefix = "qubes-template-"
-	folder     = "/var/lib/qubes/vm-templates/"
-	maxPart    = 1 << 30
-	maxParts   = 100
+	folder   = "/var/lib/qubes/vm-templates/"
+	maxPart  = 1 << 30
+	maxParts = 100
 )
 
-var (
-	templateName = regexp.MustCompile(`^[A-Za-z0-9._+][A-Za-z0-9._+-]*$`)
-	versionPart  = regexp.MustCompile(`^[A-Za-z0-9._+~]+$`)
-	licenseToken = regexp.MustCompile(`^[A-Za-z0-9._+()][A-Za-z0-9._+()-]*$`)
-)
-
-func checkName(s subject) error {
-	name, ok := strings.CutPrefix(s.header.String(rpm.Name), namePrefix)
-	if !ok || !templateName.MatchString(name) {
-		return fmt.Errorf("name %q does not fit %s%s", s.header.String(rpm.Name), namePrefix, templateName)
-	}
-	return nil
+// top is the template's folder.
+func (s *Subject) top() string {
+	return folder + strings.TrimPrefix(s.Header.String(rpm.Name), namePrefix)
 }
 
-func checkVersion(s subject) error {
-	for _, v := range []string{s.header.String(rpm.Version), s.header.String(rpm.Release)} {
-		if !versionPart.MatchString(v) {
-			return fmt.Errorf("%q does not fit %s", v, versionPart)
-		}
+func scanFiles(s *Subject, f *findings) {
+	if s.fileErr != nil {
+		f.fail("P2", "%v", s.fileErr)
+		f.fail("L10", "%v", s.fileErr)
 	}
-	return nil
-}
-
-func checkLicense(s subject) error {
-	if l := s.header.String(rpm.License); !licenseToken.MatchString(l) {
-		return fmt.Errorf("license %q does not fit %s", l, licenseToken)
+	if len(s.files) == 0 {
+		f.fail("L10", "package has no files")
 	}
-	return nil
-}
-
-func checkTexts(s subject) error {
-	for _, f := range []struct {
-		tag   rpm.Tag
-		name  string
-		lines bool
-	}{{rpm.Summary, "summary", false}, {rpm.Description, "description", true}, {rpm.URL, "URL", false}} {
-		text := s.header.String(f.tag)
-		if text == "" {
-			return fmt.Errorf("%s is missing", f.name)
-		}
-		if strings.HasPrefix(text, "\n") {
-			return fmt.Errorf("%s starts with an empty line", f.name)
-		}
-		for _, r := range text {
-			if r == '|' || r > 126 || r < 32 && (r != '\n' || !f.lines) {
-				return fmt.Errorf("%s holds %q", f.name, r)
-			}
-		}
-	}
-	return nil
-}
-
-func checkTimes(s subject) error {
-	built, ok := s.header.Int(rpm.BuildTime)
-	if !ok || built > 1<<31-1 {
-		return errors.New("build time is missing or out of range")
-	}
-	return nil
-}
-
-const (
-	modeType    = 0o170000
-	modeRegular = 0o100000
-	modeDir     = 0o040000
-)
-
-func checkFiles(s subject) error {
-	h := s.header
-	top := folder + strings.TrimPrefix(h.String(rpm.Name), namePrefix)
-	names, modes := h.FileNames(), h.Ints(rpm.FileModes)
-	if len(names) == 0 || len(modes) != len(names) {
-		return errors.New("file list is missing or does not fit together")
-	}
-	seen := map[string]bool{}
-	for i, name := range names {
+	top := s.top()
+	for _, x := range s.files {
 		switch {
-		case path.Clean(name) != name || name != top && !strings.HasPrefix(name, top+"/"):
-			return fmt.Errorf("file %q lies outside %s", name, top)
-		case seen[name]:
-			return fmt.Errorf("file %q stands twice", name)
-		case modes[i]&modeType != modeRegular && modes[i]&modeType != modeDir:
-			return fmt.Errorf("file %q is neither a plain file nor a folder", name)
+		case path.Clean(x.Name) != x.Name || x.Name != top && !strings.HasPrefix(x.Name, top+"/"):
+			f.fail("L10", "file %s lies outside %s", short(x.Name), top)
+		case !x.Regular() && x.Mode&rpm.ModeType != rpm.ModeDir:
+			f.fail("L10", "file %s is neither a plain file nor a folder", short(x.Name))
 		}
-		seen[name] = true
 	}
-	return nil
 }
 
-func checkParts(s subject) error {
-	h := s.header
-	top := folder + strings.TrimPrefix(h.String(rpm.Name), namePrefix) + "/"
-	sizes := h.Ints(rpm.FileSizes)
-	parts := 0
-	for i, name := range h.FileNames() {
-		if !strings.Contains(name, "root.img") {
+// scanOwners wants files that mean nothing if they are unpacked by accident.
+func scanOwners(s *Subject, f *findings) {
+	for _, x := range s.files {
+		ours := x.User == "root" && x.Group == "root" && x.Mode&0o7022 == 0 && !x.Ghost()
+		if !ours && !(f.profile >= Stock && stockFile(x, s.top())) {
+			f.fail("P3", "file %s has mode %04o, owner %s:%s%s", short(x.Name), x.Mode&0o7777, x.User, x.Group, map[bool]string{true: ", a ghost"}[x.Ghost()])
+		}
+	}
+}
+
+func scanParts(s *Subject, f *findings) {
+	top := s.top() + "/"
+	parts, whole := 0, 0
+	for _, x := range s.files {
+		if x.Ghost() && f.profile >= Stock || !strings.Contains(x.Name, "root.img") {
 			continue
 		}
-		if want := fmt.Sprintf("%sroot.img.part.%02d", top, parts); name != want {
-			return fmt.Errorf("image part %q stands where %q belongs", name, want)
+		if f.profile >= Stock && (x.Name == top+"root.img" || x.Name == top+"root.img.tar") {
+			whole++
+			continue
 		}
-		if i >= len(sizes) || sizes[i] == 0 || sizes[i] > maxPart {
-			return fmt.Errorf("image part %q is empty or larger than 1 GiB", name)
+		if want := fmt.Sprintf("%sroot.img.part.%02d", top, parts); x.Name != want {
+			f.fail("L11", "image part %s stands where %q belongs", short(x.Name), want)
+			return
+		}
+		if x.Size == 0 || x.Size > maxPart {
+			f.fail("L11", "image part %q is empty or larger than 1 GiB", x.Name)
 		}
 		parts++
 	}
-	if parts == 0 || parts > maxParts {
-		return fmt.Errorf("package has %d image parts; 1 to %d are needed", parts, maxParts)
+	switch {
+	case whole == 0 && (parts == 0 || parts > maxParts):
+		f.fail("L11", "package has %d image parts; 1 to %d are needed", parts, maxParts)
+	case whole > 1 || whole > 0 && parts > 0:
+		f.fail("L11", "package has more than one image")
 	}
-	return nil
 }
 
-// active are tags that make a package do something when it is installed.
-var active = []rpm.Tag{
-	rpm.PreIn, rpm.PostIn, rpm.PreUn, rpm.PostUn, rpm.PreTrans, rpm.PostTrans, rpm.PreUnTrans, rpm.PostUnTrans,
-	rpm.PreInProg, rpm.VerifyScript, rpm.TriggerScripts, rpm.TriggerName, rpm.FileTriggerName, rpm.TransTriggerName,
-	rpm.FileCaps, rpm.ConflictName, rpm.ObsoleteName, rpm.RecommendName, rpm.SuggestName, rpm.SupplementName, rpm.EnhanceName,
+// active are tags that make a package do something when it is installed or removed.
+var active = []struct {
+	what string
+	tags []rpm.Tag
+}{
+	{"the script %pre", []rpm.Tag{rpm.PreIn, rpm.PreInProg, 5020}},
+	{"the script %post", []rpm.Tag{rpm.PostIn, 1086, 5021}},
+	{"the script %preun", []rpm.Tag{rpm.PreUn, 1087, 5022}},
+	{"the script %postun", []rpm.Tag{rpm.PostUn, 1088, 5023}},
+	{"the script %pretrans", []rpm.Tag{rpm.PreTrans, 1153, 5024}},
+	{"the script %posttrans", []rpm.Tag{rpm.PostTrans, 1154, 5025}},
+	{"the script %preuntrans", []rpm.Tag{rpm.PreUnTrans, 5105, 5108}},
+	{"the script %postuntrans", []rpm.Tag{rpm.PostUnTrans, 5107, 5109}},
+	{"the script %verify", []rpm.Tag{rpm.VerifyScript, 1091, 5026}},
+	{"a trigger", []rpm.Tag{rpm.TriggerScripts, rpm.TriggerName, 1067, 1068, 1069, 1092, 5027}},
+	{"a file trigger", []rpm.Tag{5066, 5067, 5068, rpm.FileTriggerName, 5070, 5071, 5072, 5084}},
+	{"a transaction trigger", []rpm.Tag{5076, 5077, 5078, rpm.TransTriggerName, 5080, 5081, 5082, 5085}},
+	{"file capabilities", []rpm.Tag{rpm.FileCaps}},
+	{"a conflict", []rpm.Tag{rpm.ConflictName}},
+	{"an obsolete package", []rpm.Tag{rpm.ObsoleteName}},
+	{"an optional dependency", []rpm.Tag{rpm.RecommendName, rpm.SuggestName, rpm.SupplementName, rpm.EnhanceName, 1156, 1159, 5035}},
+	{"a security policy", []rpm.Tag{1150, 5030}},
+	{"folders to choose", []rpm.Tag{1098, 1099}},
 }
 
-func checkPassive(s subject) error {
-	h := s.header
-	for _, tag := range active {
-		if h.Has(tag) {
-			return fmt.Errorf("header holds tag %d (script, trigger, capability or dependency)", tag)
+func scanActive(s *Subject, f *findings) {
+	h := s.Header
+	stock := f.profile >= Stock
+	for _, a := range active {
+		for _, tag := range a.tags {
+			if h.Has(tag) && !(stock && stockTag(h, tag)) {
+				f.fail("L14", "package has %s (tag %d)", a.what, tag)
+			}
 		}
 	}
 	for _, name := range h.Strings(rpm.RequireName) {
-		if !strings.HasPrefix(name, "rpmlib(") {
-			return fmt.Errorf("package requires %q", name)
+		if !strings.HasPrefix(name, "rpmlib(") && !(stock && stockRequires(h, name)) {
+			f.fail("L14", "package requires %s", short(name))
 		}
 	}
 	for _, name := range h.Strings(rpm.ProvideName) {
-		if name != h.String(rpm.Name) {
-			return fmt.Errorf("package provides %q", name)
+		if name != h.String(rpm.Name) && !(stock && name == stockProvides) {
+			f.fail("L14", "package provides %s", short(name))
 		}
 	}
-	return nil
+}
+
+func scanKind(s *Subject, f *findings) {
+	if s.Header.String(rpm.SourceRPM) == "" || s.Header.Has(rpm.SourcePackage) {
+		f.fail("L15", "header is that of a source package")
+	}
+	if s.Package != nil && binary.BigEndian.Uint16(s.Package.Lead[6:]) != 0 {
+		f.fail("L15", "lead says source package")
+	}
 }

@@ -209,6 +209,11 @@ type Keyring []*Key
 // as a client would at the time now: the key must be in the ring, unexpired and
 // unrevoked, the signature strict (see CheckSignature) and not from the future.
 func (r Keyring) Verify(message, signature []byte, now time.Time) (Signature, error) {
+	return r.VerifyFrom(bytes.NewReader(message), signature, now)
+}
+
+// VerifyFrom is Verify for a message of any size, which is read once.
+func (r Keyring) VerifyFrom(message io.Reader, signature []byte, now time.Time) (Signature, error) {
 	raw := signature
 	if bytes.HasPrefix(bytes.TrimSpace(signature), []byte("-----BEGIN")) {
 		var err error
@@ -223,7 +228,7 @@ func (r Keyring) Verify(message, signature []byte, now time.Time) (Signature, er
 	for i, k := range r {
 		list[i] = k.entity
 	}
-	sig, signer, err := openpgp.VerifyDetachedSignature(list, bytes.NewReader(message), bytes.NewReader(raw), &packet.Config{
+	sig, signer, err := openpgp.VerifyDetachedSignature(list, message, bytes.NewReader(raw), &packet.Config{
 		Time: func() time.Time { return now },
 	})
 	if err != nil {

@@ -58,6 +58,11 @@ func CompareVersions(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
+// Compare orders releases of one name by epoch, version and release, as rpm does.
+func (n NEVRA) Compare(o NEVRA) int {
+	return cmp.Or(cmp.Compare(n.Epoch, o.Epoch), CompareVersions(n.Version, o.Version), CompareVersions(n.Release, o.Release))
+}
+
 func when(newer bool) int {
 	if newer {
 		return 1

@@ -110,23 +110,6 @@ func (h *Header) NEVRA() NEVRA {
 	return n
 }
 
-// FileNames returns the full paths of the files that a main header lists. Nil
-// when the three lists that make them up do not fit together.
-func (h *Header) FileNames() []string {
-	base, dirs, index := h.Strings(BaseNames), h.Strings(DirNames), h.Ints(DirIndexes)
-	if len(base) != len(index) {
-		return nil
-	}
-	list := make([]string, len(base))
-	for i, b := range base {
-		if index[i] >= uint64(len(dirs)) {
-			return nil
-		}
-		list[i] = dirs[index[i]] + b
-	}
-	return list
-}
-
 // set adds or replaces an entry.
 func (h *Header) set(e Entry) {
 	i, found := slices.BinarySearchFunc(h.Entries, e.Tag, func(e Entry, t Tag) int { return int(e.Tag) - int(t) })

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"time"
 
 	"colophon/pack/openpgp"
@@ -83,8 +84,16 @@ func readError(err error, part, reason string) error {
 
 // Read reads a whole package and verifies every digest that it carries: the
 // header digest of the signature header, and the payload digest of the main
-// header, which both have to be there. Signatures are VerifySignature's.
+// header, which both have to be there. Signatures are VerifySignature's. An
+// error about the bytes comes with the package and its digests, if its headers
+// could be read.
 func Read(r io.Reader) (*Package, Digests, error) {
+	return ReadWith(r, func(*Package, io.Reader) error { return nil })
+}
+
+// ReadWith is Read, and lets see read the compressed payload on its way. What
+// see leaves of it is read behind it. see's error counts where all digests match.
+func ReadWith(r io.Reader, see func(p *Package, payload io.Reader) error) (*Package, Digests, error) {
 	file := sha256.New()
 	p, err := ReadHeaders(io.TeeReader(r, file))
 	if err != nil {
@@ -92,13 +101,26 @@ func Read(r io.Reader) (*Package, Digests, error) {
 	}
 	content, payload := sha256.New(), sha256.New()
 	content.Write(p.RawHeader)
-	n, err := io.Copy(io.MultiWriter(file, content, payload), r)
-	if err != nil {
+	n := &counter{}
+	through := io.TeeReader(r, io.MultiWriter(file, content, payload, n))
+	seen := see(p, through)
+	if _, err := io.Copy(io.Discard, through); err != nil {
 		return nil, Digests{}, err
 	}
 	sum := func(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
-	d := Digests{sum(file), sum(content), p.HeaderDigest(), sum(payload), p.HeaderEnd() + n}
-	return p, d, p.checkDigests(d)
+	d := Digests{sum(file), sum(content), p.HeaderDigest(), sum(payload), p.HeaderEnd() + n.bytes}
+	if err := p.checkDigests(d); err != nil {
+		return p, d, err
+	}
+	return p, d, seen
+}
+
+// counter counts the bytes written to it.
+type counter struct{ bytes int64 }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.bytes += int64(len(b))
+	return len(b), nil
 }
 
 func (p *Package) checkDigests(d Digests) error {
@@ -117,9 +139,28 @@ func (p *Package) checkDigests(d Digests) error {
 	case "":
 		return &FormatError{"main header", "has no payload digest"}
 	default:
+		if have, want := d.Size-p.HeaderStart(), p.ClaimedSize(); have < want {
+			return &FormatError{"payload", fmt.Sprintf("is cut off: %d bytes of the file are missing", want-have)}
+		}
 		return &FormatError{"payload", "does not match the digest of the main header"}
 	}
 	return nil
+}
+
+// ClaimedSize is the size of main header and payload together that the
+// signature header claims; 0 when it does not. Nothing vouches for it.
+func (p *Package) ClaimedSize() int64 { return p.claimed(SigSize, SigLongSize) }
+
+// ClaimedArchive is the size of the uncompressed payload that the signature
+// header claims; 0 when it does not. Nothing vouches for it.
+func (p *Package) ClaimedArchive() int64 { return p.claimed(SigPayloadSize, SigLongArchive) }
+
+func (p *Package) claimed(short, long Tag) int64 {
+	v, ok := p.Signature.Int(long)
+	if !ok {
+		v, _ = p.Signature.Int(short)
+	}
+	return int64(min(v, math.MaxInt64))
 }
 
 // HeaderSignature is the OpenPGP signature packet over the main header, nil

@@ -21,11 +21,17 @@
 //	content id     SHA-256 of main header and payload: survives signing,
 //	               re-signing and the client's canonicaliser
 //
+// The payload is a cpio archive of the files that the header lists (archive.go),
+// compressed as a whole: gzip, bzip2, xz, lzma, zstd or not at all. It may be
+// many zstd frames; FrameScanner finds them.
+//
 // Limits while reading are those of rpm >= 4.14: at most 65,535 entries, 64 MiB
 // of signature header and 256 MiB of main header, tags and types in range, data
-// aligned and inside the area, no tag twice. Memory is allocated only as bytes
-// arrive. Sources: rpm's format documentation and lib/header.c; the stricter
-// rules of clients are in package lint.
+// aligned and inside the area, no tag twice; names of members of at most 4,095
+// bytes, a zstd window of 128 MiB, an xz dictionary of 96 MiB. Memory is
+// allocated only as bytes arrive, but for such a window. Sources: rpm's format
+// documentation, lib/header.c, lib/cpio.c and rpmio/rpmio.c; the stricter rules of
+// clients are in package lint.
 package rpm
 
 // Tag names a header entry. The values are rpm's (rpmtag.h).
@@ -72,6 +78,7 @@ const (
 	PostIn            Tag = 1024
 	PreUn             Tag = 1025
 	PostUn            Tag = 1026
+	OldFileNames      Tag = 1027
 	FileSizes         Tag = 1028
 	FileModes         Tag = 1030
 	FileRDevs         Tag = 1033

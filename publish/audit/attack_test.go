@@ -282,7 +282,7 @@ func TestLoggedLies(t *testing.T) {
 			[]string{".rpm: has the content id", ".record.json: speaks of the content id"}},
 		{"header", func() made { m := f.b1; m.pkg.Header = f.a1.pkg.Header; return m }, []string{".rpm: has the header digest"}},
 		{"signer", func() made { m := evil; m.pkg.Signer = f.packageKey.Fingerprint(); return m }, []string{".rpm: signature does not verify"}},
-		{"scripts", func() made { return withScript(t) }, []string{".rpm: rule L14: header holds tag 1023", ".record.json: speaks of a package with the sha256"}},
+		{"scripts", func() made { return withScript(t) }, []string{".rpm: rule L14: package has the script %pre (tag 1023)", ".record.json: speaks of a package with the sha256"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPublisher(t)

@@ -1,0 +1,68 @@
+package lint
+
+// rules in the order of their ids.
+var rules = []Rule{
+	{"C1", "lead has the magic, format version 3.0 and a known type", Plain, NeedsPackage},
+	{"C2", "lead's name is clean and followed by zeros", Plain, NeedsPackage},
+	{"C3", "lead announces a signature header and has no reserved data", Plain, NeedsPackage},
+	{"C4", "headers have 2 to 65,535 entries and 16 bytes to 256 MiB of data", Plain, NeedsHeader},
+	{"C5", "headers start with a region over all of them", Plain, NeedsHeader},
+	{"C6", "regions end with their trailer", Plain, NeedsHeader},
+	{"C7", "tags ascend from 100 on", Plain, NeedsHeader},
+	{"C8", "entries have values, and fewer than there are bytes", Plain, NeedsHeader},
+	{"C9", "numbers are aligned to their size", Plain, NeedsHeader},
+	{"C10", "values stand in the order of their tags, without gaps, overlaps or odd padding", Plain, NeedsHeader},
+	{"C11", "strings end before the region's trailer", Plain, NeedsHeader},
+	{"C12", "main header's text is UTF-8, the signature header's printable ASCII", Plain, NeedsHeader},
+	{"C13", "no bytes of a header belong to no tag", Plain, NeedsHeader},
+	{"C14", "signature header holds no translated text", Plain, NeedsPackage},
+	{"C15", "known tags of the signature header have their type and size", Plain, NeedsPackage},
+	{"C16", "header digests are lower-case hex", Plain, NeedsPackage},
+	{"C17", "there is at most one signature of each kind", Plain, NeedsPackage},
+	{"C19", "padding behind the signature header is zero", Plain, NeedsPackage},
+	{"C20", "signatures are packets that strict readers accept (C30 to C40)", Plain, NeedsPackage},
+	{"C21", "main header's tags are 100 and 1000 to 32767", Plain, NeedsHeader},
+	{"C22", "table of locales is an array of strings", Plain, NeedsHeader},
+	{"C23", "known tags of the main header have rpm's type", Plain, NeedsHeader},
+	{"C24", "no text has more translations than there are locales", Plain, NeedsHeader},
+	{"C25", "name, version, release, os and arch are there", Plain, NeedsHeader},
+	{"C26", "epoch is one number from 0 to 2147483647", Plain, NeedsHeader},
+	{"C27", "payload digest is one SHA-256 in lower-case hex", Plain, NeedsHeader},
+	{"C28", "digest of the uncompressed payload is one in lower-case hex", Plain, NeedsHeader},
+	{"C29", "source package is named, as in every binary package", Plain, NeedsHeader},
+	{"C41", "header is signed", Plain, NeedsPackage},
+	{"C42", "digests and signatures of the signature header are right", Plain, NeedsPackage},
+	{"C43", "payload matches the header's digest", Plain, NeedsPayload},
+	{"L1", "name is qubes-template- and a name that listings accept", Stock, NeedsHeader},
+	{"L2", "version and release can be parsed by listings", Stock, NeedsHeader},
+	{"L3", "license is one token", Stock, NeedsHeader},
+	{"L4", "summary, description and URL do not break listings", Stock, NeedsHeader},
+	{"L5", "build time is there, and not after the signature", Stock, NeedsHeader},
+	{"L6", "record is short, and the repository's listing well below 1 MiB", Stock, NeedsRepository},
+	{"L7", "signature is by a key that may sign, and not from the future", Plain, NeedsKeys},
+	{"L8", "signed header and digests are all that rpmkeys needs at level all", Plain, NeedsPackage},
+	{"L10", "files lie in the template's folder, and are plain", Stock, NeedsHeader},
+	{"L11", "image is root.img.part.00, .01, ... of at most 1 GiB, in order", Stock, NeedsHeader},
+	{"L12", "image parts are a tar whose first 512 bytes say the size it restores to", Stock, NeedsPayload},
+	{"L13", "template.conf and *.list can be parsed", Stock, NeedsPayload},
+	{"L14", "no scripts, triggers, capabilities or dependencies", Stock, NeedsHeader},
+	{"L15", "package is a binary one, which its lead says too", Stock, NeedsPackage},
+	{"L17", "file is not much larger than the last release's", Stock, NeedsRepository},
+	{"L18", "release is newer than those listed", Stock, NeedsRepository},
+	{"L19", "name of the VM fits its system", Stock, NeedsHeader},
+	{"P1", "name, version, release and arch are safe in paths and addresses", Plain, NeedsHeader},
+	{"P2", "payload holds exactly the header's files, with their sizes, modes and digests", Plain, NeedsPayload},
+	{"P3", "files are owned by root and harmless: no special modes, no ghosts", Stock, NeedsHeader},
+	{"P4", "sizes in the signature header are right, or zero", Plain, NeedsPayload},
+}
+
+// Rules lists all rules, in the order of their ids.
+func Rules() []Rule { return append([]Rule(nil), rules...) }
+
+// scanners find what is wrong. Each looks at what there is of the subject.
+var scanners = []func(s *Subject, f *findings){
+	scanLead, scanHeaderForm, scanSignatureForm, scanSignatureTags, scanSignatures, scanHeaderTags, scanIdentity, scanDigests,
+	scanNames, scanTexts, scanTimes, scanListing, scanReleases,
+	scanFiles, scanOwners, scanParts, scanActive, scanKind,
+	scanPayload, scanImage, scanSideFiles,
+}
