@@ -115,4 +115,13 @@ func Serve(
 }
 
 // Test installs what the tests need, and runs all checks and tests.
-func Test(ctx context.Context) { exit(runTests(ctx)) }
+func Test(ctx context.Context) { exit(runTests(ctx, checks)) }
+
+// Bench measures speed, size and memory against named peers, side by side, and prints a table.
+//
+// It takes about half an hour on two cores, needs what ci/setup installs, and
+// should run alone. DEBIAN_CACHE names a folder to keep the Debian packages in.
+func Bench(ctx context.Context) { exit(command(ctx, "go run ./ci/bench")) }
+
+// TestLong runs the tests that take too long for every change.
+func TestLong(ctx context.Context) { exit(runTests(ctx, longChecks)) }

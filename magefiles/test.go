@@ -24,25 +24,38 @@ var checks = []string{
 	"go test -race -timeout 30m ./...",
 }
 
-// runTests runs all checks and stops at the first that fails. A check fails by
-// its exit status, gofmt by saying anything.
-func runTests(ctx context.Context) error {
+// longChecks are those of testLong.
+var longChecks = []string{
+	"ci/setup",
+	"go test -tags long -run Long -timeout 60m -v ./ci",
+}
+
+// runTests runs checks in order and stops at the first that fails.
+func runTests(ctx context.Context, checks []string) error {
 	for _, line := range checks {
 		fmt.Fprintln(os.Stderr, "+", line)
-		words := strings.Fields(line)
-		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-		var said strings.Builder
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if words[0] == "gofmt" {
-			cmd.Stdout = &said
+		if err := command(ctx, line); err != nil {
+			return err
 		}
-		err := cmd.Run()
-		if err == nil && said.Len() > 0 {
-			err = errors.New("not formatted: " + strings.Join(strings.Fields(said.String()), " "))
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", line, err)
-		}
+	}
+	return nil
+}
+
+// command runs one line. It fails by its exit status, gofmt by saying anything.
+func command(ctx context.Context, line string) error {
+	words := strings.Fields(line)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if words[0] == "gofmt" {
+		cmd.Stdout = &said
+	}
+	err := cmd.Run()
+	if err == nil && said.Len() > 0 {
+		err = errors.New("not formatted: " + strings.Join(strings.Fields(said.String()), " "))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", line, err)
 	}
 	return nil
 }
