@@ -65,12 +65,17 @@ func TestEndToEnd(t *testing.T) {
 				t.Fatalf("release %d was not downloaded", i+1)
 			}
 			checkSignatures(t, file, p.tree())
+			checkReaders(t, file, debianPackages[i])
 			checkImage(t, file, filepath.Join(releases[i], "root.img"))
 			checkSideFile(t, file, filepath.Join(releases[i], "template.conf"))
 			log := filepath.Join(p.tree(), "packages", "qubes-template-debian-12-minimal", debianPackages[i]+".rpm.log.zst")
 			pipe(t, `zstd -dc "$1" | cmp - "$2"`, log, filepath.Join(releases[i], "build.log"))
 		}
 	})
+	t.Run("createrepo_c", func(t *testing.T) {
+		checkCreaterepo(t, p.tree(), "templates/000002")
+	})
+	t.Run("zypper", func(t *testing.T) { checkZypper(t, p.site(), debianPackages) })
 	t.Run("again", func(t *testing.T) {
 		out := p.run(t, 0, "publish")
 		if !regexp.MustCompile(`(?i)\bnothing (is )?(new|to publish)\b`).MatchString(out) {
