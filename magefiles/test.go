@@ -18,6 +18,7 @@ var checks = []string{
 	"go mod tidy -diff",
 	"go vet ./...",
 	"go vet -tags mage ./...",
+	"go vet -tags long ./ci",
 	"go tool -modfile=ci/tools/go.mod staticcheck ./...",
 	"go tool -modfile=ci/tools/go.mod staticcheck -tags mage ./magefiles",
 	"go test -tags mage ./magefiles",
