@@ -40,7 +40,9 @@ type KeyConfig struct {
 
 // Repository is a list of packages that clients point at.
 type Repository struct {
-	Name string `yaml:"name"`
+	Name      string `yaml:"name"`
+	MaxGrowth int    `yaml:"maxGrowth"` // percent that a package may be larger than the release before it; 0 sets no bound
+	Rollback  bool   `yaml:"rollback"`  // allow releases that are older than the newest one
 }
 
 // Values of Config.Verify.
@@ -101,11 +103,18 @@ func (c *Config) check() error {
 			return c.bad(fmt.Sprintf("repository name %q cannot be used", r.Name),
 				"use "+repositoryName.String()+", and none of "+strings.Join(reservedNames, ", "))
 		}
-		if slices.Contains(c.Repositories[:i], r) {
+		if r.MaxGrowth < 0 {
+			return c.bad(fmt.Sprintf("maxGrowth of %q is negative", r.Name), "write a percentage, such as 50, or 0 for no bound")
+		}
+		if has(c.Repositories[:i], r.Name) {
 			return c.bad(fmt.Sprintf("repository %q stands twice", r.Name), "remove one of the two")
 		}
 	}
 	return nil
+}
+
+func has(list []Repository, name string) bool {
+	return slices.ContainsFunc(list, func(r Repository) bool { return r.Name == name })
 }
 
 // Resolve makes a path of the configuration usable from here.
@@ -134,7 +143,7 @@ func (c *Config) definitions(only string) ([]*pack.Definition, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(c.Repositories, Repository{d.Repository}) {
+		if !has(c.Repositories, d.Repository) {
 			return nil, &pack.InputError{File: c.Resolve(path), Reason: fmt.Sprintf("repository %q is not in %s", d.Repository, c.path), Advice: "add it there, or name another one"}
 		}
 		for _, other := range list {

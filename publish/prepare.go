@@ -106,6 +106,9 @@ func (r *run) pack(ctx context.Context, d *pack.Definition) (addition, error) {
 	if before, ok := r.local.chain.Published(name); ok {
 		return addition{d.Repository, before}, r.same(d, made, log, before)
 	}
+	if err := r.examine(ctx, d, staged, made); err != nil {
+		return addition{}, err
+	}
 	p := ledger.Package{
 		ContentID: made.Digests.Content, Header: made.Digests.Header, NEVRA: name, NoLog: d.Log.None,
 		Path: made.NEVRA.Path(), SHA256: made.Digests.File, Signer: r.keys.PackageKey.Fingerprint(), Size: made.Digests.Size,

@@ -96,8 +96,9 @@ type run struct {
 	local   local
 	remote  remote
 
-	signed   bool            // the next checkpoint may be public: pending must stay
-	uploaded map[string]bool // immutable objects this run has put
+	signed   bool             // the next checkpoint may be public: pending must stay
+	uploaded map[string]bool  // immutable objects this run has put
+	listings map[string]int64 // bytes of repositories' listings that new packages of this run take
 	result   *Result
 }
 
@@ -144,7 +145,7 @@ func Run(ctx context.Context, o Options) (result *Result, err error) {
 
 // begin checks the configuration and loads the keys.
 func begin(ctx context.Context, o Options) (*run, error) {
-	r := &run{Options: o, config: o.Config, store: o.Store, uploaded: map[string]bool{}, result: &Result{}}
+	r := &run{Options: o, config: o.Config, store: o.Store, uploaded: map[string]bool{}, listings: map[string]int64{}, result: &Result{}}
 	if r.Report == nil {
 		r.Report = silent{}
 	}

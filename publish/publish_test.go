@@ -466,3 +466,34 @@ func TestTwoCrashesInARow(t *testing.T) {
 		t.Errorf("%v %v", report.Discrepancies, report.Notices)
 	}
 }
+
+// Rules that speak of the repository: sizes that jump, releases that go back.
+func TestRulesOfTheRepository(t *testing.T) {
+	s := newSite(t, keysFolder(t))
+	s.publish(t)
+	s.template(t, "a", "0.5")
+	if _, err := s.run(t); err == nil || !strings.Contains(err.Error(), "rule L18") {
+		t.Errorf("an older release: %v", err)
+	}
+	config := filepath.Join(s.dir, "colophon.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "colophon.yaml", strings.Replace(string(text), "{name: templates}", "{name: templates, rollback: true, maxGrowth: 50}", 1))
+	s.publish(t)
+	s.template(t, "a", "2")
+	noise := make([]byte, 100_000)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "a/root.img", string(noise))
+	before := len(s.store.Writes())
+	var input *pack.InputError
+	if _, err := s.run(t); !errors.As(err, &input) || !strings.Contains(err.Error(), "rule L17") {
+		t.Errorf("a package that grew: %v", err)
+	}
+	if len(s.store.Writes()) != before {
+		t.Error("a refused package was uploaded")
+	}
+}

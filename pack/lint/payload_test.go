@@ -328,6 +328,34 @@ func TestPayloadRules(t *testing.T) {
 	}
 }
 
+// Absolute names and endless frames are read as rpm reads them, and refused.
+func TestOddPayloads(t *testing.T) {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSample(t)
+	file := s.build(t)
+	r := lintFile(t, file, Template, s.key)
+	good := file[r.Package.HeaderEnd():]
+	s.wrong = slices.Concat(good, bytes.Repeat([]byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}, 1<<20))
+	results := lintFile(t, s.build(t), Template, s.key).Results
+	wantFailed(t, "a million frames", results, "P2")
+	if m := statusOf(results, "P2").Message; m != "payload: has more than 1048576 zstd frames" {
+		t.Error(m)
+	}
+	plain := open(t, file, r)
+	size := len(cpio(t, folder+"x", 0o040755, nil)) // the folder's member, whose name loses its dot
+	head := bytes.Replace(plain[:size], []byte("./var"), []byte("/var"), 1)[:110+len(folder+"x")+1]
+	copy(head[94:], fmt.Sprintf("%08x", len(folder+"x")+1))
+	s.wrong = z.EncodeAll(slices.Concat(head, make([]byte, -len(head)&3), plain[size:]), nil)
+	results = lintFile(t, s.build(t), Template, s.key).Results
+	wantFailed(t, "absolute name", results, "L10")
+	if r := statusOf(results, "P2"); r.Status != Warn || !strings.Contains(r.Message, `absolute path "/var/lib/qubes/vm-templates/x"`) {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Damage behind the headers, as a network makes it.
 func TestDamagedFiles(t *testing.T) {
 	s := newSample(t)
