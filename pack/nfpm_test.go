@@ -259,6 +259,24 @@ func TestNFPMMistakes(t *testing.T) {
 	}
 }
 
+// Contents are held in memory, so there is a limit to all of them together.
+func TestContentsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	writeRelease(t, dir)
+	if err := os.Truncate(dir+"/tool", maxContents-20); err != nil {
+		t.Fatal(err)
+	}
+	n, err := LoadNFPM(dir + "/nfpm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Pack(t.Context(), n, discard{}, Options{Sign: sign})
+	var input *InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "is larger than") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A definition in nfpm's words gives the same package behind nfpm's interface.
 func TestPackagerPacksTemplates(t *testing.T) {
 	d := writeTemplate(t, testImage(12))

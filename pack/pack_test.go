@@ -377,6 +377,40 @@ func TestWriteError(t *testing.T) {
 	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 }
 
+// lying is a disk that returns one byte other than it was written.
+type lying struct {
+	memory
+	at int64
+}
+
+func (l *lying) ReadAt(b []byte, at int64) (int, error) {
+	n, err := l.memory.ReadAt(b, at)
+	if l.at >= at && l.at < at+int64(n) {
+		b[l.at-at] ^= 4
+	}
+	return n, err
+}
+
+func TestReadBack(t *testing.T) {
+	d := writeTemplate(t, testImage(8))
+	file, r := packFile(t, d)
+	for _, at := range []int64{0, 5000, r.Package.HeaderEnd() - 1, r.Package.HeaderEnd(), int64(len(file)) / 2, int64(len(file)) - 1} {
+		_, err := Pack(t.Context(), d, &lying{at: at}, Options{Sign: sign})
+		if !errors.Is(err, errReadBack) {
+			t.Errorf("byte %d: %v", at, err)
+		}
+	}
+	out := &lying{at: -1}
+	again, err := Pack(t.Context(), d, out, Options{Sign: sign})
+	if err != nil || again.Digests != r.Digests {
+		t.Errorf("%v, %v", again, err)
+	}
+	// The digests are those that a reader finds.
+	if _, digests, err := rpm.Read(bytes.NewReader(file)); err != nil || digests != r.Digests {
+		t.Errorf("%+v, a reader finds %+v, %v", r.Digests, digests, err)
+	}
+}
+
 type discard struct{ err error }
 
 func (d discard) WriteAt(b []byte, _ int64) (int, error) { return len(b), d.err }
