@@ -313,3 +313,33 @@ func Example() {
 	fmt.Println(p.Header.NEVRA(), err)
 	// Output: hello-1.0-1.noarch <nil>
 }
+
+// Signing again with another key changes the file, and neither the content id nor
+// the place of anything behind the signature.
+func TestResigning(t *testing.T) {
+	file := testPackage(t, testKey(t))
+	before, old, err := Read(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := testKey(t)
+	signature, err := k.Sign(before.RawHeader, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := file[before.HeaderEnd():]
+	front, err := Front(before.Header.NEVRA(), before.RawHeader, signature, int64(len(payload)), 12345)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, now, err := Read(bytes.NewReader(append(front, payload...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.File == old.File || now.Content != old.Content || now.Size != old.Size || after.HeaderEnd() != before.HeaderEnd() {
+		t.Errorf("%+v became %+v", old, now)
+	}
+	if _, err := after.VerifySignature(openpgp.Keyring{k}, day); err != nil {
+		t.Error(err)
+	}
+}
