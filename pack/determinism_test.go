@@ -199,9 +199,6 @@ func TestPackIsTheSameEverywhere(t *testing.T) {
 
 // One digest for one input, whatever the packer was built for.
 func TestPackIsTheSameInEveryBuild(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the package three times")
-	}
 	m := newMatrix(t)
 	want, where := m.run(t, m.copyOf(t, os.Args[0]), nil)
 	for name, environment := range map[string][]string{
